@@ -1,0 +1,55 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Images are built and pulled before anything is stopped. Private to strata.compose."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ansible_collections.strata.compose.plugins.module_utils import _plan
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._plan import Step
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
+from ansible_collections.strata.compose.plugins.module_utils.engines import compose
+
+if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._release import Release
+
+
+def acquire(release: Release, steps: t.Sequence[Step], before: Snapshot, cli: Cli) -> list[dict[str, str]]:
+    """Get the images; tell those that are other ones now.
+
+    Raises `ComposeFailure` when one cannot be had. Containers are untouched either way.
+    """
+    if not steps:
+        return []
+    begin = compose.from_model(release.project, release.resolved_from["directory"], "-", "/dev/null")
+    for action in (_plan.PULL, _plan.BUILD):
+        services = _one_for_each_image(release, [step.service for step in steps if step.action == action])
+        if services:
+            _get(release, cli, [*begin, action, "--", *services])
+    after = observe(cli, release.project, release.image_names)
+    return [
+        {**step.told(), "reason": _reason(step, image)}
+        for step in steps
+        if before.images.get(image := release.parts[step.service].image_name) != after.images.get(image)
+    ]
+
+
+def _get(release: Release, cli: Cli, argv: t.Sequence[str]) -> None:
+    stdin = json.dumps(release.model).encode()
+    try:
+        cli.compose(*argv, stdin=stdin, variables=release.variables)
+    except ComposeFailure as failure:
+        raise ComposeFailure(f"images cannot be had, no container was touched. {failure}", **failure.facts) from failure
+
+
+def _one_for_each_image(release: Release, services: t.Iterable[str]) -> list[str]:
+    return list({release.parts[name].image_name: name for name in services}.values())
+
+
+def _reason(step: Step, image: str) -> str:
+    return f"image {image} is another one now" if step.reason == _plan.ASKED_FOR else step.reason

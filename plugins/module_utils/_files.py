@@ -1,0 +1,69 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files written so that a reader finds the old content or the new one, never a part. Private to strata.compose."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+
+
+def replace_file(path: str, content: bytes, mode: int = 0o600) -> None:
+    """Write beside ``path``, flush to the disk, rename over it; folders that are missing are made with 0700."""
+    folder = os.path.dirname(path)
+    try:
+        _make_folder(folder)
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{os.path.basename(path)}.")
+    except OSError as error:
+        raise ComposeFailure(f"{path} cannot be written: {error.strerror}.") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise ComposeFailure(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _make_folder(path: str) -> None:
+    """Make a folder and those above it for the owner only; `os.makedirs` gives the mode to the last one alone."""
+    if path and not os.path.isdir(path):
+        _make_folder(os.path.dirname(path))
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+
+
+def read_file(path: str) -> bytes | None:
+    """The content of a regular file, ``None`` when there is no such file."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except OSError as error:
+        raise ComposeFailure(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def digest(path: str) -> str | None:
+    """The SHA-256 of a regular file's content, ``None`` when there is no such file."""
+    if not os.path.isfile(path):
+        return None
+    found = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                found.update(block)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ComposeFailure(f"{path} cannot be read: {error.strerror}.") from error
+    return found.hexdigest()

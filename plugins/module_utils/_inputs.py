@@ -1,0 +1,95 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which files and variables a resolved model depends on. Pure. Private to strata.compose."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import typing as t
+
+WORDS = re.compile(r"[^\s\"',\[\]{}]+")
+INTERPOLATION = re.compile(r"\$(?:\$|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)((?::?[-?+])[^}]*)?[^}]*\})")
+REMOTE = re.compile(r"\b(?:oci|https?|ssh|git)://|git@")
+COMPUTED = re.compile(r"^\s*-?\s*(?:file|path|project_directory|env_file|include|extends)\s*:.*\$", re.MULTILINE)
+
+
+class Use(t.NamedTuple):
+    """One place where a layer uses a variable."""
+
+    name: str
+    line: int
+    modifier: str
+    """``:-default``, ``?error`` and the like, or empty"""
+
+
+def mentioned_paths(text: str, folder: str) -> set[str]:
+    """Every path that a Compose file could mean: each word and each whole value, taken as relative to its folder.
+
+    More than Compose reads, and never less: a list of files whose digests prove that a resolution still holds must not
+    miss one, while a word that names no file only costs a look.
+    """
+    words = set(WORDS.findall(text))
+    values = {line.partition(": ")[2].strip(" \"'") for line in text.splitlines()}
+    items = {line.strip(" -\"'") for line in text.splitlines()}
+    mounts = {part for word in words | values | items for part in word.split(":")}
+    named = {word for word in words | values | items | mounts if _could_be_path(word)}
+    return {posixpath.normpath(posixpath.join(folder, word)) for word in named}
+
+
+def is_selfcontained(text: str) -> bool:
+    """Whether all that a Compose file draws in can be known from its text: nothing remote, no computed path."""
+    draws_in = re.search(r"^\s*-?\s*[\"']?(?:include|extends)\b", text, re.MULTILINE)
+    return not (draws_in and (REMOTE.search(text) or COMPUTED.search(text)))
+
+
+def uses_of_variables(text: str) -> list[Use]:
+    """Each ``$NAME`` and ``${NAME...}`` of a layer with its line; ``$$`` is none, and comments hold none.
+
+    Rule: https://github.com/compose-spec/compose-spec/blob/main/12-interpolation.md
+    """
+    return [
+        Use(match.group(1) or match.group(2), number, match.group(3) or "")
+        for number, line in enumerate(text.splitlines(), 1)
+        for match in INTERPOLATION.finditer(_without_comment(line))
+        if match.group(0) != "$$"
+    ]
+
+
+def files_of_service(model: t.Mapping[str, t.Any], service: str) -> set[str]:
+    """Files whose content reaches a service's containers by a mount: single files, configs and secrets.
+
+    Whether a mounted path is a file at all is only known on the host, so folders are among them.
+    """
+    definition = model["services"][service]
+    mounts = {mount["source"] for mount in definition.get("volumes") or () if mount.get("type") == "bind"}
+    return mounts | {
+        entry["file"] for kind in ("configs", "secrets") for entry in granted(model, service, kind) if "file" in entry
+    }
+
+
+def variables_of_service(model: t.Mapping[str, t.Any], service: str) -> set[str]:
+    """Variables whose values reach a service's containers without being part of the model: environment secrets, and
+    ``NAME`` without a value under ``environment:``."""
+    passed = model["services"][service].get("environment") or {}
+    return {name for name, value in passed.items() if value is None} | {
+        entry["environment"]
+        for kind in ("configs", "secrets")
+        for entry in granted(model, service, kind)
+        if "environment" in entry
+    }
+
+
+def granted(model: t.Mapping[str, t.Any], service: str, kind: str) -> list[dict[str, t.Any]]:
+    """The top-level ``configs`` or ``secrets`` that a service uses."""
+    names = [each["source"] for each in model["services"][service].get(kind) or ()]
+    return [model[kind][name] for name in names if name in (model.get(kind) or {})]
+
+
+def _could_be_path(word: str) -> bool:
+    return 0 < len(word) < 256 and ("." in word or "/" in word) and "\0" not in word and "$" not in word
+
+
+def _without_comment(line: str) -> str:
+    return "" if line.lstrip().startswith("#") else re.sub(r"\s#.*$", "", line)

@@ -1,0 +1,116 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a deployment is decided on: the wanted release, what runs, and the record of what that was made from.
+
+Private to strata.compose.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from dataclasses import dataclass, replace
+
+from ansible_collections.strata.compose.plugins.module_utils import _plan
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._plan import Policy, Step
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release, ReleaseStore
+from ansible_collections.strata.compose.plugins.module_utils._resolve import (
+    find_project,
+    require_services,
+    resolve,
+    with_config_hashes,
+)
+from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
+
+Options = t.Mapping[str, t.Any]
+COMING = "coming"
+"""Stands for the id of an image that is not built or pulled yet."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that a plan is made from."""
+
+    cli: Cli
+    store: ReleaseStore
+    last: Release | None
+    release: Release
+    snapshot: Snapshot
+    policy: Policy
+    selected: frozenset[str] | None
+    """the services that are meant, with their dependencies; ``None`` for all"""
+
+    @property
+    def made(self) -> t.Mapping[str, Made]:
+        return self.last.made if self.last else {}
+
+    @property
+    def services(self) -> frozenset[str]:
+        return frozenset(self.release.parts) if self.selected is None else self.selected
+
+    def images(self) -> tuple[Step, ...]:
+        """The images to get first."""
+        return _plan.plan_images(self.release, self.snapshot, self.made, self.policy, self.services)
+
+    def steps(self) -> tuple[Step, ...]:
+        """The steps on containers."""
+        return _plan.plan(self.release, self.snapshot, self.made, self.policy, self.selected)
+
+    def with_images(self, steps: t.Sequence[Step]) -> Scene:
+        """The scene as it will be when these images are here; one that is only looked for anew may stay the same."""
+        sure = {self.release.parts[each.service].image_name for each in steps if each.reason != _plan.ASKED_FOR}
+        images = {**self.snapshot.images, **dict.fromkeys(sure, COMING)}
+        return replace(self, snapshot=replace(self.snapshot, images=images))
+
+    def looked_at_again(self) -> Scene:
+        return replace(self, snapshot=observe(self.cli, self.release.project, self.release.image_names))
+
+
+def scene_of(options: Options, redactor: Redactor) -> Scene:
+    """Resolve the environment and observe its engine. Reads only."""
+    project = find_project(options)
+    cli = Cli(project.base_directory, options["docker_host"], options["command_timeout"])
+    store = ReleaseStore(state_dir_of(options), project.name)
+    last = store.current()
+    release = resolve(project, cli, last, options.get("scale"))
+    learn_secrets(redactor, release, project.env_files)
+    require_services(release.parts, options.get("services") or ())
+    snapshot = observe(cli, project.name, release.image_names)
+    if _has_unrecorded(snapshot, last):
+        release = with_config_hashes(release, cli)
+    return Scene(cli, store, last, release, snapshot, policy_of(options), _selected(options, release))
+
+
+def state_dir_of(options: Options) -> str:
+    """Where releases are kept; see DESIGN, `State on a host`."""
+    if options["state_dir"]:
+        return str(options["state_dir"])
+    if os.geteuid() == 0:
+        return "/var/lib/strata"
+    return os.path.join(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "strata")
+
+
+def policy_of(options: Options) -> Policy:
+    """The options that a plan depends on; ``built`` and ``pulled`` ask for the images whatever is here."""
+    state = options.get("state")
+    return Policy(
+        recreate=options.get("recreate", "auto"),
+        remove_orphans=options.get("remove_orphans", True),
+        build={"built": "always", "pulled": "never"}.get(state, options.get("build", "missing")),
+        pull={"pulled": "always", "built": "never"}.get(state, options.get("pull", "missing")),
+        restart=state == "restarted",
+    )
+
+
+def _selected(options: Options, release: Release) -> frozenset[str] | None:
+    services = options.get("services")
+    return None if services is None else frozenset(_plan.selected_with_dependencies(release.model, services))
+
+
+def _has_unrecorded(snapshot: Snapshot, last: Release | None) -> bool:
+    recorded = {each for made in last.made.values() for each in made.containers} if last else set()
+    return any(each.id not in recorded for each in snapshot.containers)

@@ -1,0 +1,135 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the engine runs now for a project: read from the engine and from nothing else. Private to strata.compose."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, failure_of, parsed_json
+
+LABEL = "com.docker.compose."
+"""Prefix of the labels by which Compose knows its containers (compose pkg/api/labels.go)."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of a service, as far as plans and gates look at it."""
+
+    id: str
+    name: str
+    service: str
+    number: int
+    state: str
+    """created, running, paused, restarting, removing, exited or dead"""
+    exit_code: int
+    health: str
+    """healthy, unhealthy, starting, or empty without a health check"""
+    health_output: str
+    restarts: int
+    restart_policy: str
+    started: str
+    image: str
+    """id of the image it was made from"""
+    image_name: str
+    config_hash: str
+    networks: tuple[str, ...]
+    ports: tuple[str, ...]
+    error: str
+
+    @property
+    def is_running(self) -> bool:
+        return self.state == "running"
+
+    @property
+    def has_completed(self) -> bool:
+        """Whether it ended by itself without an error."""
+        return self.state == "exited" and self.exit_code == 0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The containers of a project by service, and the ids of the images that were asked for."""
+
+    containers: tuple[Container, ...] = ()
+    images: t.Mapping[str, str] = field(default_factory=dict)
+    """image name to id, for those that are here"""
+
+    def of(self, service: str) -> tuple[Container, ...]:
+        return tuple(each for each in self.containers if each.service == service)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        return tuple(sorted({each.service for each in self.containers}))
+
+
+def observe(cli: Cli, project_name: str, image_names: t.Iterable[str] = ()) -> Snapshot:
+    """Read the project's containers and the given images, in two CLI calls however many there are.
+
+    One-off containers of ``docker compose run`` are left out: they belong to no service's desired state.
+    """
+    listed = cli.docker("ps", "-aq", "--no-trunc", "--filter", f"label={LABEL}project={project_name}")
+    references = {with_tag(name): name for name in image_names}
+    found = _inspected(cli, [*listed.text.split(), *references])
+    containers = [_container(each) for each in found.values() if "State" in each]
+    return Snapshot(
+        containers=tuple(sorted((each for each in containers if each), key=lambda each: (each.service, each.number))),
+        images={references[name]: each["Id"] for name, each in found.items() if name in references},
+    )
+
+
+def with_tag(image_name: str) -> str:
+    """An image name that no container can have: names of containers hold no colon, names with a tag always do."""
+    last = image_name.rpartition("/")[2]
+    return image_name if ":" in last or "@" in last else f"{image_name}:latest"
+
+
+def _inspected(cli: Cli, names: t.Sequence[str]) -> dict[str, dict[str, t.Any]]:
+    """What the engine tells of each name that exists; the CLI tells it in the order of the names."""
+    if not names:
+        return {}
+    completed = cli.docker("inspect", *names, accept=(0, 1))
+    lines = completed.error_text.splitlines()
+    if not all("no such object" in line.lower() for line in lines):
+        raise failure_of(completed)
+    absent = {line.rpartition(": ")[2].strip() for line in lines}
+    return dict(zip([name for name in names if name not in absent], parsed_json(completed) or []))
+
+
+def _container(told: dict[str, t.Any]) -> Container | None:
+    labels = told["Config"].get("Labels") or {}
+    if labels.get(LABEL + "oneoff") == "True" or LABEL + "service" not in labels:
+        return None
+    state, settings = told["State"], told["NetworkSettings"]
+    health = state.get("Health") or {}
+    return Container(
+        id=told["Id"],
+        name=told["Name"].lstrip("/"),
+        service=labels[LABEL + "service"],
+        number=int(labels.get(LABEL + "container-number") or 1),
+        state=state["Status"],
+        exit_code=state["ExitCode"],
+        health=health.get("Status", "").replace("none", ""),
+        health_output=((health.get("Log") or [{}])[-1].get("Output") or "").strip(),
+        restarts=told["RestartCount"],
+        restart_policy=told["HostConfig"]["RestartPolicy"].get("Name") or "no",
+        started=state["StartedAt"],
+        image=told["Image"],
+        image_name=told["Config"]["Image"],
+        config_hash=labels.get(LABEL + "config-hash", ""),
+        networks=tuple(sorted(settings.get("Networks") or ())),
+        ports=_ports(settings.get("Ports") or {}),
+        error=state.get("Error") or "",
+    )
+
+
+def _ports(bindings: dict[str, t.Any]) -> tuple[str, ...]:
+    """Published ports as ``address:host port->container port/protocol``."""
+    published = (
+        f"{binding['HostIp'] or '0.0.0.0'}:{binding['HostPort']}->{port}"
+        for port, hosts in bindings.items()
+        for binding in hosts or ()
+    )
+    return tuple(sorted(set(published)))

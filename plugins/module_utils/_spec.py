@@ -1,0 +1,85 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The argument specs of all modules: read by the modules and by the actions that fill unset options.
+
+Private to strata.compose.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+Spec = t.Dict[str, t.Dict[str, t.Any]]
+
+STATES = ("present", "absent", "started", "stopped", "restarted", "built", "pulled")
+GATHER = ("services", "processes", "logs", "config", "images", "variables", "releases", "drift")
+
+ENVIRONMENT: Spec = {
+    "project_dir": {"type": "path", "required": True},
+    "environment": {"type": "str", "required": True},
+    "project_name": {"type": "str"},
+    "files": {"type": "list", "elements": "path"},
+    "env_files": {"type": "list", "elements": "path"},
+    "profiles": {"type": "list", "elements": "str"},
+    "services": {"type": "list", "elements": "str"},
+    "docker_host": {"type": "str"},
+    "state_dir": {"type": "path"},
+    "command_timeout": {"type": "int", "default": 1800},
+}
+
+COMPOSE_ENV: Spec = {
+    **ENVIRONMENT,
+    "state": {"type": "str", "choices": list(STATES), "default": "present"},
+    "build": {"type": "str", "choices": ["missing", "always", "never"], "default": "missing"},
+    "pull": {"type": "str", "choices": ["missing", "always", "never"], "default": "missing"},
+    "recreate": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
+    "remove_orphans": {"type": "bool", "default": True},
+    "scale": {"type": "dict"},
+    "timeout": {"type": "int"},
+    "wait": {"type": "bool", "default": True},
+    "wait_timeout": {"type": "int", "default": 120},
+    "stable_for": {"type": "int", "default": 10},
+    "volumes": {"type": "bool", "default": False},
+    "images": {"type": "str", "choices": ["none", "local", "all"], "default": "none"},
+    "confirm": {"type": "str"},
+}
+
+COMPOSE_ENV_INFO: Spec = {
+    **ENVIRONMENT,
+    "gather": {"type": "list", "elements": "str", "choices": list(GATHER), "default": ["services"]},
+    "tail": {"type": "int", "default": 100},
+    "since": {"type": "str"},
+}
+
+COMPOSE_EXEC: Spec = {
+    **{name: option for name, option in ENVIRONMENT.items() if name != "services"},
+    "service": {"type": "str", "required": True},
+    "index": {"type": "int", "default": 1},
+    "argv": {"type": "list", "elements": "str"},
+    "command": {"type": "str"},
+    "user": {"type": "str"},
+    "workdir": {"type": "str"},
+    "env": {"type": "dict", "no_log": True},
+    "stdin": {"type": "str", "no_log": True},
+    "one_off": {"type": "bool", "default": False},
+    "creates": {"type": "str"},
+    "removes": {"type": "str"},
+    "ok_rc": {"type": "list", "elements": "int", "default": [0]},
+    "changed_rc": {"type": "list", "elements": "int"},
+    "read_only": {"type": "bool", "default": False},
+    "detach": {"type": "bool", "default": False},
+    "timeout": {"type": "int", "default": 600},
+    "max_output": {"type": "int", "default": 65536},
+}
+
+COMPOSE_ENV_FILE: Spec = {
+    "project_dir": ENVIRONMENT["project_dir"],
+    "environment": ENVIRONMENT["environment"],
+    "path": {"type": "path"},
+    "variables": {"type": "dict", "required": True, "no_log": True},
+    "example": {"type": "path"},
+    "check_example": {"type": "bool", "default": True},
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
+}

@@ -1,0 +1,184 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The switch: the part of a deployment that touches running containers, then the gate. Private to strata.compose."""
+
+from __future__ import annotations
+
+import json
+import time
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.strata.compose.plugins.module_utils import _plan
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, failure_of
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._gate import (
+    GOOD,
+    WAITING,
+    Watch,
+    as_text,
+    told_failures,
+    verdict,
+)
+from ansible_collections.strata.compose.plugins.module_utils._plan import Step
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container, Snapshot, observe
+from ansible_collections.strata.compose.plugins.module_utils.engines import compose
+
+if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._release import Release
+
+POLL = 0.25
+"""Seconds between two looks at the engine."""
+
+STARTS = frozenset({_plan.CREATE, _plan.RECREATE, _plan.START, _plan.RESTART})
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a switch is made and judged; times in seconds."""
+
+    wait: bool
+    wait_timeout: float
+    stable_for: float
+    stop_timeout: int | None
+
+
+def switch(release: Release, model_path: str, env_path: str, steps: t.Sequence[Step], manner: Manner, cli: Cli) -> None:
+    """Carry out the steps and wait for the gate; raises `ComposeFailure` when a service does not pass it."""
+    _release_containers(steps, manner, cli)
+    begin = compose.from_model(release.project, release.resolved_from["directory"], model_path, env_path)
+    for force, action in ((True, _plan.RECREATE), (False, _plan.CREATE)):
+        services = [step.service for step in steps if step.action == action]
+        if services:
+            cli.compose(*begin, *compose.create(services, force, manner.stop_timeout))
+    _repair(release, steps, cli)
+    to_start = {step.service for step in steps if step.action in STARTS}
+    touched = {step.service for step in steps if step.action in (_plan.UNPAUSE, _plan.CONNECT)}
+    bring_up(release, to_start, to_start | touched, manner, cli)
+
+
+def bring_up(
+    release: Release, to_start: t.Collection[str], watched: t.Collection[str], manner: Manner, cli: Cli
+) -> None:
+    """Start services, each when what it depends on is ready, until all that are watched pass the gate.
+
+    Compose's own ``up`` would run completed one-shot services again (docker/compose#11808) and fail on them when it
+    waits (docker/compose#10596), so it creates the containers and we decide what starts when.
+    """
+    watch, deadline = Watch(manner.stable_for), time.monotonic() + manner.wait_timeout
+    waiting = set(to_start)
+    while True:
+        snapshot = observe(cli, release.project)
+        verdicts = _verdicts(release, snapshot, set(watched) - waiting, watch)
+        _require_no_failure(verdicts, cli)
+        ready = {name for name in waiting if _may_start(release, name, snapshot)}
+        if ready:
+            start(release, ready, cli)
+            waiting -= ready
+        elif not waiting and (not manner.wait or all(each == GOOD for each in verdicts.values())):
+            return
+        elif time.monotonic() > deadline:
+            _fail_on_time(release, snapshot, verdicts, waiting, manner, cli)
+        else:
+            time.sleep(POLL)
+
+
+def start(release: Release, services: t.Collection[str], cli: Cli) -> None:
+    """Start the services' containers and nothing that they depend on: Compose gets a model without dependencies."""
+    model = {**release.model, "services": {name: _alone(each) for name, each in release.model["services"].items()}}
+    begin = compose.from_model(release.project, release.resolved_from["directory"], "-", "/dev/null")
+    stdin = json.dumps(model).encode()
+    argv = (*begin, "start", "--", *sorted(services))
+    completed = cli.compose(*argv, stdin=stdin, variables=release.variables, accept=None)
+    if completed.rc:
+        refused = [each for each in observe(cli, release.project).containers if each.service in services]
+        _require_no_failure({each: f"did not start: {each.error}" for each in refused if each.error}, cli)
+        raise failure_of(completed)
+
+
+def _alone(definition: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {key: value for key, value in definition.items() if key != "depends_on"}
+
+
+def _release_containers(steps: t.Sequence[Step], manner: Manner, cli: Cli) -> None:
+    """Stop what goes away or restarts, first: it may hold ports and names that others are about to get."""
+    going = [each for step in steps if step.action == _plan.REMOVE for each in step.containers]
+    resting = [each for step in steps if step.action in (_plan.RESTART, _plan.STOP) for each in step.containers]
+    if going or resting:
+        cli.docker(*compose.stop([*going, *resting], manner.stop_timeout))
+    if going:
+        cli.docker("rm", *going)
+
+
+def _repair(release: Release, steps: t.Sequence[Step], cli: Cli) -> None:
+    for step in steps:
+        if step.action == _plan.UNPAUSE:
+            cli.docker("unpause", *step.containers)
+        if step.action == _plan.CONNECT:
+            for container in step.containers:
+                cli.docker(*_connection(release, step, container))
+
+
+def _connection(release: Release, step: Step, container: str) -> list[str]:
+    networks = release.model.get("networks") or {}
+    attached = release.model["services"][step.service].get("networks") or {}
+    name = next(each for each in attached if networks[each]["name"] == step.network)
+    return compose.connect(step.network, container, (step.service, container[:12]), attached[name] or {})
+
+
+def _verdicts(
+    release: Release, snapshot: Snapshot, services: t.Collection[str], watch: Watch
+) -> dict[Container, str]:
+    return {each: verdict(release.model, each, watch) for each in snapshot.containers if each.service in services}
+
+
+def _require_no_failure(verdicts: t.Mapping[Container, str], cli: Cli) -> None:
+    causes = {each: cause for each, cause in verdicts.items() if cause not in (GOOD, WAITING)}
+    if causes:
+        failed = told_failures(cli, causes)
+        raise ComposeFailure(as_text(failed), failed_services=failed)
+
+
+def _may_start(release: Release, name: str, snapshot: Snapshot) -> bool:
+    """Whether each dependency fulfils its condition (compose-spec, depends_on)."""
+    return all(
+        _fulfils(release, each, details.get("condition", "service_started"), snapshot)
+        for each, details in _plan.dependencies(release.model, name).items()
+    )
+
+
+def _fulfils(release: Release, name: str, condition: str, snapshot: Snapshot) -> bool:
+    containers = snapshot.of(name)
+    if release.parts[name].replicas == 0:
+        return True
+    if condition == "service_completed_successfully":
+        return bool(containers) and all(each.has_completed for each in containers)
+    if condition == "service_healthy":
+        healthy = [each for each in containers if each.is_running and each.health in ("healthy", "")]
+        return bool(containers) and len(healthy) == len(containers)
+    return bool(containers) and all(each.is_running or each.has_completed for each in containers)
+
+
+def _fail_on_time(
+    release: Release,
+    snapshot: Snapshot,
+    verdicts: t.Mapping[Container, str],
+    waiting: t.Collection[str],
+    manner: Manner,
+    cli: Cli,
+) -> t.NoReturn:
+    late = {each: _lateness(each, manner) for each, cause in verdicts.items() if cause != GOOD}
+    blockers = {
+        each: f"not ready after {manner.wait_timeout:g} s ({each.health or each.state}), and {name} waits for it"
+        for name in waiting
+        for dependency in _plan.dependencies(release.model, name)
+        for each in snapshot.of(dependency)
+    }
+    failed = told_failures(cli, late or blockers)
+    raise ComposeFailure(as_text(failed), failed_services=failed)
+
+
+def _lateness(container: Container, manner: Manner) -> str:
+    state = container.health or container.state
+    return f"still {state} after {manner.wait_timeout:g} s (wait_timeout)"

@@ -1,0 +1,73 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The argument lists of `docker compose` and `docker`: built here, run in `_cli`. Pure. Private to strata.compose."""
+
+from __future__ import annotations
+
+import typing as t
+
+if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._project import Project
+
+
+def repeated(option: str, values: t.Iterable[str]) -> list[str]:
+    """``--option a --option b``."""
+    return [word for value in values for word in (option, value)]
+
+
+def from_layers(project: Project) -> list[str]:
+    """What every Compose call on the user's own files begins with."""
+    return [
+        *("--project-name", project.name),
+        *("--project-directory", project.base_directory),
+        *repeated("--file", project.layers),
+        *repeated("--env-file", project.env_files or ("/dev/null",)),
+        *repeated("--profile", project.profiles),
+    ]
+
+
+def from_model(name: str, directory: str, model: str, env_file: str) -> list[str]:
+    """What every Compose call on a stored model begins with; ``model`` may be ``-`` for standard input."""
+    return [
+        *("--progress", "plain"),
+        *("--project-name", name),
+        *("--project-directory", directory),
+        *("--file", model),
+        *("--env-file", env_file),
+    ]
+
+
+def create(services: t.Iterable[str], force: bool, timeout: int | None) -> list[str]:
+    """Create or recreate containers without starting them; nothing is built or pulled on the way."""
+    return [
+        *("up", "--no-start", "--no-build", "--pull", "never"),
+        *(("--force-recreate",) if force else ()),
+        *(("--timeout", str(timeout)) if timeout is not None else ()),
+        *("--", *services),
+    ]
+
+
+def stop(containers: t.Iterable[str], timeout: int | None) -> list[str]:
+    """Stop containers; the engine waits as long as each one's own grace period unless told otherwise."""
+    return ["stop", *(("--time", str(timeout)) if timeout is not None else ()), *containers]
+
+
+def down(timeout: int | None, volumes: bool) -> list[str]:
+    """Remove containers and networks of a project, by its labels."""
+    return [
+        *("down", "--remove-orphans"),
+        *(("--timeout", str(timeout)) if timeout is not None else ()),
+        *(("--volumes",) if volumes else ()),
+    ]
+
+
+def connect(network: str, container: str, aliases: t.Iterable[str], attachment: t.Mapping[str, t.Any]) -> list[str]:
+    """Connect a container to a network of its service again, with the names and addresses that the model gives it."""
+    return [
+        *("network", "connect"),
+        *repeated("--alias", dict.fromkeys((*aliases, *(attachment.get("aliases") or ())))),
+        *(("--ip", attachment["ipv4_address"]) if attachment.get("ipv4_address") else ()),
+        *(("--ip6", attachment["ipv6_address"]) if attachment.get("ipv6_address") else ()),
+        *(network, container),
+    ]

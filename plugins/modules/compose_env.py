@@ -1,0 +1,235 @@
+#!/usr/bin/python
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: compose_env
+short_description: Bring a layered Docker Compose environment to a state
+version_added: 0.1.0
+description:
+  - Deploys, stops, starts, restarts, removes, builds or pulls one environment of a Compose project. The environment is a base
+    layer, a layer of its own and an env file.
+  - It plans first by comparing the resolved layers, the content of every file that they mount, and the images with what the
+    engine runs; check mode ends there. It then changes exactly the services that differ.
+  - A one-shot service that has exited with code 0 is done. It is run again only when it changed itself.
+author:
+  - The strata.compose authors (@strata-collections)
+extends_documentation_fragment:
+  - strata.compose._environment
+  - strata.compose._attributes
+attributes:
+  check_mode:
+    description: Tells the plan without a writing call to the engine and without a write to the host.
+    support: full
+  diff_mode:
+    description: Shows the changed fields of the resolved configuration for each service, secrets as the beginning of a digest.
+    support: full
+options:
+  state:
+    description:
+      - V(present) creates, recreates and starts what differs from the layers, then waits until it is up for good.
+      - V(absent) removes containers and networks. It needs the engine's labels only, so it works when O(project_dir) is gone.
+      - V(started) starts existing containers as they are. V(stopped) stops them and keeps them.
+      - V(restarted) applies pending changes as V(present) does, and restarts the services that were not started by that.
+      - V(built) builds the images of services that have a C(build) section. V(pulled) pulls the others. Neither touches
+        containers.
+    type: str
+    choices: [present, absent, started, stopped, restarted, built, pulled]
+    default: present
+  build:
+    description:
+      - V(missing) builds an image that is not on the host, or whose C(build) section changed since the last release.
+      - V(always) builds on every run, so that changed sources are seen; the containers change only if the image does.
+      - V(never) fails when an image would have to be built.
+    type: str
+    choices: [missing, always, never]
+    default: missing
+  pull:
+    description:
+      - V(missing) pulls an image that is not on the host. V(always) asks the registry on every run, for tags that move.
+        V(never) fails when an image is not on the host.
+    type: str
+    choices: [missing, always, never]
+    default: missing
+  recreate:
+    description:
+      - V(auto) recreates the services that changed, V(always) all of them, V(never) none. The last leaves a change pending.
+    type: str
+    choices: [auto, always, never]
+    default: auto
+  remove_orphans:
+    description:
+      - Remove containers of services that are no longer in the layers or whose profile is off. Only when O(services) is not set.
+    type: bool
+    default: true
+  scale:
+    description:
+      - Number of containers by service, over what the layers say. Services that are not named keep the number of the layers.
+    type: dict
+  timeout:
+    description:
+      - Seconds that a container gets to stop before it is killed. By default its own C(stop_grace_period).
+    type: int
+  wait:
+    description:
+      - Wait until the services pass the gate. They pass when they are healthy or, without a health check, have run for
+        O(stable_for) seconds without a restart. Set it to V(false) to return when they are started.
+    type: bool
+    default: true
+  wait_timeout:
+    description:
+      - Seconds that all services together have to pass the gate.
+    type: int
+    default: 120
+  stable_for:
+    description:
+      - Seconds that a service without a health check must run without a restart. Choose more than a broken one takes to die.
+    type: int
+    default: 10
+  volumes:
+    description:
+      - With O(state=absent), remove the project's volumes too. Their data is lost, so O(confirm) is needed.
+    type: bool
+    default: false
+  images:
+    description:
+      - With O(state=absent), remove images too. V(local) means those that Compose named itself for want of an C(image) key.
+    type: str
+    choices: [none, local, all]
+    default: none
+  confirm:
+    description:
+      - The name of the environment whose data may be lost. Needed for O(volumes).
+    type: str
+seealso:
+  - module: strata.compose.compose_env_info
+  - module: strata.compose.compose_exec
+"""
+
+EXAMPLES = r"""
+- name: Deploy the environment that the inventory names for this host
+  strata.compose.compose_env:
+    project_dir: /opt/shop
+    environment: prod
+
+- name: Apply pending changes and restart the rest of the application
+  strata.compose.compose_env:
+    project_dir: /opt/shop
+    environment: prod
+    state: restarted
+    services: [api, app]
+
+- name: Run three containers of the API
+  strata.compose.compose_env:
+    project_dir: /opt/shop
+    environment: prod
+    scale:
+      api: 3
+
+- name: Remove the test environment with its data
+  strata.compose.compose_env:
+    project_dir: /opt/shop
+    environment: test
+    state: absent
+    volumes: true
+    confirm: test
+"""
+
+RETURN = r"""
+project:
+  description: Compose's project name.
+  returned: success
+  type: str
+  sample: shop-prod
+environment:
+  description: The environment.
+  returned: success
+  type: str
+  sample: prod
+release:
+  description: Number of the release that the host runs, V(none) before the first.
+  returned: success
+  type: int
+  sample: 7
+actions:
+  description: What changed, found by comparing the engine before and after; in check mode, what the plan says.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    service:
+      description: The service.
+      type: str
+    action:
+      description: One of build, pull, create, recreate, start, restart, unpause, connect, stop, remove.
+      type: str
+    reason:
+      description: Why.
+      type: str
+  sample:
+    - service: api
+      action: recreate
+      reason: environment.LOG_LEVEL changed
+services:
+  description: The services as they are now.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    service:
+      description: The service.
+      type: str
+    state:
+      description: State of its containers; of several, the worst.
+      type: str
+    health:
+      description: Health of its containers, empty without a health check.
+      type: str
+    image:
+      description: Name of its image.
+      type: str
+    ports:
+      description: Its published ports.
+      type: list
+      elements: str
+    containers:
+      description: Each container with id, name, state, health, exit code, restarts and image id.
+      type: list
+      elements: dict
+failed_services:
+  description: The services that did not pass the gate, with cause, exit code, health output and last log lines.
+  returned: failure of the gate
+  type: list
+  elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.strata.compose.plugins.module_utils import _deploy, _operate
+from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOSE_ENV
+
+OPERATIONS = {
+    "present": _deploy.deploy,
+    "restarted": _deploy.deploy,
+    "built": _deploy.get_images,
+    "pulled": _deploy.get_images,
+    "started": _operate.start,
+    "stopped": _operate.stop,
+    "absent": _operate.remove,
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=COMPOSE_ENV, supports_check_mode=True)
+    redactor = Redactor()
+    with told_as_module_result(module, redactor) as tell:
+        operation = OPERATIONS[module.params["state"]]
+        tell(operation(module.params, redactor, module.check_mode, module._diff))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action behind every module: it fills unset options from inventory variables. Private to strata.compose."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+PREFIX = "compose_env_"
+
+
+class FromVariables(ActionBase):
+    """Run ``module``; an option that the task leaves out is the host variable ``compose_env_<option>``.
+
+    A task's own option always wins, also when it is null. Variables are templated; one that is undefined fails
+    with its name.
+    """
+
+    _supports_check_mode = True
+    _supports_async = True
+    _supports_diff = True
+
+    module: str
+    spec: t.ClassVar[dict[str, dict[str, t.Any]]]
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        arguments = {**self._from_variables(variables), **self._task.args}
+        self._require(arguments, variables)
+        result.update(
+            self._execute_module(
+                module_name=self.module,
+                module_args=arguments,
+                task_vars=variables,
+                wrap_async=self._task.async_val,
+            )
+        )
+        if not self._task.async_val:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+        return result
+
+    def _from_variables(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        unset = [option for option in self.spec if option not in self._task.args]
+        found = {option: variables.get(PREFIX + option) for option in unset}
+        return {option: self._templar.template(value) for option, value in found.items() if value is not None}
+
+    def _require(self, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> None:
+        """Fail with the variable to set and the place for it, which the module alone could not name."""
+        for option, details in self.spec.items():
+            if details.get("required") and arguments.get(option) is None:
+                host = variables.get("inventory_hostname", "this host")
+                raise AnsibleActionFail(
+                    f"{option} is not set for host {host}: set the variable {PREFIX}{option} in the inventory "
+                    f"(for example in group_vars/all.yml, or group_vars/<environment>.yml), "
+                    f"or give {option}=... to this task."
+                )

@@ -15,7 +15,7 @@ attributes:
     support: full
     platforms: posix
   action:
-    description: Has a part that runs on the controller. It fills unset options from host variables C(compose_env_<option>).
+    description: Has a part that runs on the controller. It fills unset options from host variables.
     support: full
   async:
     description: Supports being run in the background with C(async).

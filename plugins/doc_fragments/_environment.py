@@ -12,27 +12,28 @@ options:
   project_dir:
     description:
       - Folder on the managed host that holds the Compose files.
-      - Unset options of this module are taken from host variables named C(compose_env_<option>), so this one is usually
-        set once as C(compose_env_project_dir) in the inventory.
+      - Usually set once in the inventory as C(compose_env_project_dir). So are all options that the modules share. An
+        option of one module alone is taken from C(<module>_<option>), as in C(compose_exec_timeout).
     type: path
     required: true
   environment:
     description:
-      - Name of the environment, such as V(dev), V(test) or V(prod). It picks the layers, the env file and the project name.
+      - Name of the environment, such as V(dev), V(test) or V(prod). It picks the layers, the env file and the project
+        name.
     type: str
     required: true
   project_name:
     description:
       - Compose's project name. Set it to adopt a project that already runs under another name.
-      - By default it is the name of O(project_dir) and the environment, joined by a hyphen, so that two environments of one
-        folder never share containers, networks or volumes.
+      - By default it is the name of O(project_dir) and the environment, joined by a hyphen, so that two environments
+        of one folder never share containers, networks or volumes.
     type: str
   files:
     description:
       - The layers in the order of Compose's C(-f), relative to O(project_dir). Leave it out to have them discovered.
-      - Discovery takes the first of C(compose.yaml), C(compose.yml), C(docker-compose.yml) and C(docker-compose.yaml) in
-        O(project_dir), then in its C(docker) and C(deploy) folders, and beside it the same name with the environment in it, as in
-        C(docker-compose.prod.yml). A C(COMPOSE_FILE) in the env file wins over discovery.
+      - Discovery takes the first of C(compose.yaml), C(compose.yml), C(docker-compose.yml) and C(docker-compose.yaml)
+        in O(project_dir), then in its C(docker) and C(deploy) folders, and beside it the same name with the
+        environment in it, as in C(docker-compose.prod.yml). A C(COMPOSE_FILE) in the env file wins over discovery.
     type: list
     elements: path
   env_files:
@@ -55,12 +56,14 @@ options:
     elements: str
   docker_host:
     description:
-      - Address of the engine, as in E(DOCKER_HOST). By default the C(docker) command's own choice, its contexts included.
+      - Address of the engine, as in E(DOCKER_HOST). By default the C(docker) command's own choice, its contexts
+        included.
     type: str
   state_dir:
     description:
       - Folder for releases and other state of this collection.
-      - By default C(/var/lib/strata) for root, and C($XDG_STATE_HOME/strata) or C(~/.local/state/strata) for other users.
+      - By default C(/var/lib/strata) for root, and C($XDG_STATE_HOME/strata) or C(~/.local/state/strata) for other
+        users.
     type: path
   command_timeout:
     description:

@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 
 ALLOWED = frozenset(
-    "PATH HOME USER LOGNAME LANG LC_ALL LC_CTYPE TMPDIR XDG_RUNTIME_DIR XDG_CONFIG_HOME SSH_AUTH_SOCK "
-    "DOCKER_HOST DOCKER_CONTEXT DOCKER_CONFIG DOCKER_CERT_PATH DOCKER_TLS DOCKER_TLS_VERIFY DOCKER_API_VERSION "
-    "DOCKER_BUILDKIT DOCKER_DEFAULT_PLATFORM BUILDKIT_HOST BUILDX_BUILDER "
-    "HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy".split()
+    (
+        *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR"),
+        *("XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "SSH_AUTH_SOCK"),
+        *("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS", "DOCKER_TLS_VERIFY"),
+        *("DOCKER_API_VERSION", "DOCKER_BUILDKIT", "DOCKER_DEFAULT_PLATFORM", "BUILDKIT_HOST", "BUILDX_BUILDER"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+    )
 )
 """The process environment that reaches the CLI: all else would beat the env file without a word."""
 
@@ -59,7 +62,7 @@ class Cli:
         The processes themselves run in ``/``: elsewhere Compose would pick up a file that lies in its way.
         """
         self.timeout = timeout
-        self.environment = {name: value for name, value in os.environ.items() if name in ALLOWED}
+        self.environment = allowed_environment()
         self.environment["PWD"] = directory
         if docker_host:
             self.environment["DOCKER_HOST"] = docker_host
@@ -86,19 +89,21 @@ class Cli:
         self,
         argv: t.Sequence[str],
         *,
-        stdin: bytes | None = None,
+        stdin: bytes | t.IO[bytes] | None = None,
         timeout: int | None = None,
         accept: t.Container[int] | None = (0,),
         variables: t.Mapping[str, str] | None = None,
+        into: tuple[t.IO[bytes], t.IO[bytes]] | None = None,
     ) -> Completed:
         """Run a process to its end; ``accept`` lists the exit codes that are no failure, ``None`` accepts all.
 
+        Output and errors go into the two open files of ``into``, where they may be of any size, or into the result.
         Raises `ComposeFailure` when the program is missing, takes longer than ``timeout`` seconds, or fails.
         """
-        process = self._started(argv, stdin, variables or {})
+        process = self._started(argv, stdin, variables or {}, into or (subprocess.PIPE, subprocess.PIPE))
         seconds = timeout or self.timeout
         try:
-            output, errors = process.communicate(stdin, timeout=seconds)
+            output, errors = process.communicate(stdin if isinstance(stdin, bytes) else None, timeout=seconds)
         except subprocess.TimeoutExpired:
             _end(process)
             raise ComposeFailure(
@@ -108,20 +113,24 @@ class Cli:
         except BaseException:
             _end(process)
             raise
-        completed = Completed(tuple(argv), process.returncode, output, errors)
+        completed = Completed(tuple(argv), process.returncode, output or b"", errors or b"")
         if accept is not None and completed.rc not in accept:
             raise failure_of(completed)
         return completed
 
     def _started(
-        self, argv: t.Sequence[str], stdin: bytes | None, variables: t.Mapping[str, str]
+        self,
+        argv: t.Sequence[str],
+        stdin: bytes | t.IO[bytes] | None,
+        variables: t.Mapping[str, str],
+        into: tuple[t.Any, t.Any],
     ) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
                 list(argv),
-                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stdin=subprocess.PIPE if isinstance(stdin, bytes) else stdin or subprocess.DEVNULL,
+                stdout=into[0],
+                stderr=into[1],
                 cwd="/",
                 env={**self.environment, **variables},
                 start_new_session=True,
@@ -131,6 +140,13 @@ class Cli:
                 f"{argv[0]} is not installed on this host (PATH is {self.environment.get('PATH')}): install Docker "
                 f"Engine with Compose v2, for example with the role strata.compose.engine."
             ) from None
+        except OSError as error:
+            raise ComposeFailure(f"{argv[0]} cannot be started: {error.strerror}.") from error
+
+
+def allowed_environment() -> dict[str, str]:
+    """The part of this process's environment that reaches the CLI."""
+    return {name: value for name, value in os.environ.items() if name in ALLOWED}
 
 
 def failure_of(completed: Completed) -> ComposeFailure:

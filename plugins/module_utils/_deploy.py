@@ -24,7 +24,7 @@ from ansible_collections.strata.compose.plugins.module_utils._scene import Optio
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
 from ansible_collections.strata.compose.plugins.module_utils._switch import Manner, bring_up, switch
 
-Result = t.Dict[str, t.Any]
+Result = dict[str, t.Any]
 
 
 def deploy(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result:

@@ -1,7 +1,7 @@
 # Copyright (c) The strata.compose authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Field-level differences of two definitions of a service, as reasons and as a diff. Pure. Private to strata.compose."""
+"""Differences of two definitions of a service by field, as reasons and as a diff. Pure. Private to strata.compose."""
 
 from __future__ import annotations
 
@@ -39,6 +39,15 @@ def shown(definition: t.Any, fields: t.Iterable[str]) -> dict[str, str]:
     """Some fields of a definition as text for a diff; secrets as the beginning of their digest."""
     values = flattened(definition)
     return {field: _shown_value(field, values[field]) for field in fields if field in values}
+
+
+def masked_definition(definition: t.Any, name: str = "") -> t.Any:
+    """A definition, or any part of a model, with its secrets as the beginning of their digest."""
+    if isinstance(definition, dict):
+        return {key: masked_definition(value, str(key)) for key, value in definition.items()}
+    if isinstance(definition, list):
+        return [masked_definition(value, name) for value in definition]
+    return fingerprint(definition) if isinstance(definition, str) and is_secret_name(name) else definition
 
 
 def _shown_value(field: str, value: t.Any) -> str:

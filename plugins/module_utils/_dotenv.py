@@ -61,7 +61,6 @@ def read(
     ``earlier`` are variables of the env files before this one; this file's lines beat them, as since Compose 2.39.
     Raises `ComposeFailure`, with ``source`` and line and never the line's text, for what Compose cannot read.
     """
-    text = text[1:] if text.startswith("\ufeff") else text
     known = dict(earlier or {})
     found = []
     for name, template, line in _statements(text, source):
@@ -81,6 +80,11 @@ def values(
 ) -> dict[str, str]:
     """The variables that Compose gets out of an env file. Parameters and errors are those of `read`."""
     return {variable.name: variable.value for variable in read(text, lookup, source, earlier)}
+
+
+def names(text: str, source: str = "env file") -> list[str]:
+    """The names that a file declares, with or without a value, such as an example; nothing is substituted."""
+    return [name for name, _template, _line in _statements(text, source) if name]
 
 
 def write(variables: t.Mapping[str, str], header: str = "") -> str:
@@ -121,6 +125,7 @@ def _quoted(name: str, value: str) -> str:
 
 def _statements(text: str, source: str) -> t.Iterator[tuple[str, str | None, int]]:
     """Name, template of the value (None for a ``NAME`` without one) and line of every statement."""
+    text = text.removeprefix("\ufeff")  # editors put it there
     position = _match(GAP, text, 0).end()
     while position < len(text):
         line = 1 + text.count("\n", 0, position)

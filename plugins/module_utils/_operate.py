@@ -17,7 +17,7 @@ from ansible_collections.strata.compose.plugins.module_utils._deploy import mann
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._plan import Step
 from ansible_collections.strata.compose.plugins.module_utils._project import find_env_files
-from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
 from ansible_collections.strata.compose.plugins.module_utils._release import Release, ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._resolve import name_of, require_services, variables_of
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options, scene_of, state_dir_of
@@ -26,12 +26,12 @@ from ansible_collections.strata.compose.plugins.module_utils._snapshot import LA
 from ansible_collections.strata.compose.plugins.module_utils._switch import bring_up
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
-Result = t.Dict[str, t.Any]
+Result = dict[str, t.Any]
 
 
 def stop(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result:
     """Stop the environment's containers and keep them."""
-    name, cli, store = _by_name(options)
+    name, cli, store = by_name(options, redactor)
     before = _selected(observe(cli, name), options)
     steps = _plan.plan_stop(before)
     if steps and not check:
@@ -43,7 +43,7 @@ def stop(options: Options, redactor: Redactor, check: bool, diff: bool) -> Resul
 
 def start(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result:
     """Start containers that exist and stand still, as they are; nothing is created, no pending change applied."""
-    name, cli, store = _by_name(options)
+    name, cli, store = by_name(options, redactor)
     before = _selected(observe(cli, name), options)
     release = store.current() or scene_of(options, redactor).release
     learn_secrets(redactor, release, ())
@@ -57,7 +57,7 @@ def start(options: Options, redactor: Redactor, check: bool, diff: bool) -> Resu
 def remove(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result:
     """Remove the environment's containers and networks; volumes and images only when told."""
     _require_confirmation(options)
-    name, cli, store = _by_name(options)
+    name, cli, store = by_name(options, redactor)
     before = _selected(observe(cli, name), options)
     steps = [*_plan.plan_remove(before), *_removable(options, name, before, cli)]
     if steps and not check:
@@ -67,10 +67,13 @@ def remove(options: Options, redactor: Redactor, check: bool, diff: bool) -> Res
     return told if check else {**told, "changed": bool(steps), "actions": [*told["actions"], *others]}
 
 
-def _by_name(options: Options) -> tuple[str, Cli, ReleaseStore]:
+def by_name(options: Options, redactor: Redactor) -> tuple[str, Cli, ReleaseStore]:
+    """Project name, CLI and releases of an environment whose files may be gone."""
     directory = os.path.abspath(options["project_dir"])
     env_files = find_env_files(directory, options["environment"], None, os.path.isfile)
-    name = name_of(options, variables_of(env_files))
+    variables = variables_of(env_files)
+    redactor.learn(secrets_of(variables))
+    name = name_of(options, variables)
     cli = Cli(directory, options["docker_host"], options["command_timeout"])
     return name, cli, ReleaseStore(state_dir_of(options), name)
 

@@ -1,7 +1,7 @@
 # Copyright (c) The strata.compose authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan: the steps that turn what runs into what is wanted, each with its reason. Pure. Private to strata.compose."""
+"""The plan: the steps that turn what runs into what is wanted, with reasons. Pure. Private to strata.compose."""
 
 from __future__ import annotations
 
@@ -165,9 +165,7 @@ def _has_health_check(definition: t.Mapping[str, t.Any]) -> bool:
     return bool(check) and not check.get("disable") and check.get("test") != ["NONE"]
 
 
-def _service(
-    wanted: Release, name: str, running: Snapshot, made: Made | None, policy: Policy
-) -> t.Iterator[Step]:
+def _service(wanted: Release, name: str, running: Snapshot, made: Made | None, policy: Policy) -> t.Iterator[Step]:
     part, existing = wanted.parts[name], running.of(name)
     if part.replicas == 0 or not existing:
         yield from _appearance(name, part, existing)

@@ -69,7 +69,9 @@ def wanted_ports(definition: t.Mapping[str, t.Any]) -> list[HostPort]:
 
 def published_ports(cli: Cli) -> list[Holder]:
     """The host ports of all running containers on the engine, of whatever project."""
-    form = "\t".join(("{{.Names}}", *(f'{{{{.Label "{LABEL}{key}"}}}}' for key in ("project", "service")), "{{.Ports}}"))
+    form = "\t".join(
+        ("{{.Names}}", *(f'{{{{.Label "{LABEL}{key}"}}}}' for key in ("project", "service")), "{{.Ports}}")
+    )
     listed = cli.docker("ps", "--no-trunc", "--format", form).text.splitlines()
     rows = (line.split("\t") for line in listed if line.count("\t") == 3)
     return [Holder(port, *names) for *names, ports in rows for port in parsed_ports(ports)]

@@ -21,7 +21,7 @@ from ansible_collections.strata.compose.plugins.module_utils._ports import (
 )
 
 if t.TYPE_CHECKING:
-    from ansible_collections.strata.compose.plugins.module_utils._release import Made, Part, Release
+    from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
     from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
 
 NOTHING_CHANGED = "Nothing was changed."
@@ -63,7 +63,8 @@ def _missing_files(release: Release, services: t.Iterable[str]) -> t.Iterator[st
             )
         for mount in release.model["services"][service].get("volumes") or ():
             if mount.get("type") == "bind" and not _there(mount["source"]) and _is_meant_as_file(mount):
-                yield f"service {service}: mounted file {mount['source']} is missing (the engine would make a folder of it)"
+                source = mount["source"]
+                yield f"service {service}: mounted file {source} is missing (the engine would make a folder of it)"
 
 
 def _there(path: str) -> bool:
@@ -90,9 +91,7 @@ def _changed_volumes(release: Release, services: t.Iterable[str], made: t.Mappin
         )
 
 
-def _missing_images(
-    release: Release, services: t.Iterable[str], snapshot: Snapshot, policy: Policy
-) -> t.Iterator[str]:
+def _missing_images(release: Release, services: t.Iterable[str], snapshot: Snapshot, policy: Policy) -> t.Iterator[str]:
     for service in services:
         image = release.parts[service].image_name
         if image not in snapshot.images:
@@ -101,9 +100,7 @@ def _missing_images(
             yield f"service {service}: image {image} is not here and may not be {verb} ({option} is {rule})"
 
 
-def _taken_ports(
-    release: Release, services: t.Sequence[str], steps: t.Sequence[Step], cli: Cli
-) -> t.Iterator[str]:
+def _taken_ports(release: Release, services: t.Sequence[str], steps: t.Sequence[Step], cli: Cli) -> t.Iterator[str]:
     wanted = {name: wanted_ports(release.parts[name].definition) for name in services}
     if not any(wanted.values()):
         return
@@ -116,8 +113,6 @@ def _taken_ports(
             if owner := _owner(port, service, release.project, others, sockets):
                 yield f"service {service}: host port {port} is in use by {owner}"
     yield from _claimed_twice(wanted)
-
-
 
 
 def _local_sockets(cli: Cli) -> list[tuple[HostPort, str]]:

@@ -24,7 +24,7 @@ NOT_IN_CONTAINER = ("build", "pull_policy", "scale")
 
 @dataclass(frozen=True)
 class Part:
-    """One service of a release: what its containers are made from. The fingerprint is all of it but the image's name."""
+    """One service of a release: what its containers are made from."""
 
     definition: t.Mapping[str, t.Any]
     files: t.Mapping[str, str]
@@ -89,7 +89,7 @@ def _definition(model: t.Mapping[str, t.Any], name: str) -> dict[str, t.Any]:
     if "deploy" in service:
         service["deploy"] = {key: value for key, value in service["deploy"].items() if key != "replicas"}
     volumes = {each.get("source") for each in service.get("volumes") or () if each.get("type") == "volume"}
-    used = {
+    used: dict[str, dict[str, t.Any]] = {
         "network": {each: (model.get("networks") or {}).get(each) for each in service.get("networks") or ()},
         "volume": {each: (model.get("volumes") or {}).get(each) for each in volumes if each},
         "config": {each.get("name", ""): each for each in granted(model, name, "configs")},
@@ -133,12 +133,13 @@ class ReleaseStore:
         model = read_file(self.path(number, "compose.json"))
         if model is None:
             raise ComposeFailure(f"release {number} has no {self.path(number, 'compose.json')}: it cannot be used.")
+        loaded: dict[str, t.Any] = json.loads(model)
         environment = read_file(self.path(number, "env")) or b""
         made = {name: Made(**each) for name, each in record["made"].items()}
         return Release(
             project=record["project"],
             environment=record["environment"],
-            model=(loaded := json.loads(model)),
+            model=loaded,
             variables=_dotenv.values(environment.decode()),
             parts=parts_of(loaded, {name: each.files for name, each in made.items()}),
             resolved_from=record["resolved_from"],

@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
     from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container, Snapshot
 
-Told = t.List[t.Dict[str, t.Any]]
+Told = list[dict[str, t.Any]]
 
 
 def services_told(snapshot: Snapshot) -> Told:
@@ -87,9 +87,11 @@ def _service_told(name: str, containers: t.Sequence[Container]) -> dict[str, t.A
 
 
 def _unhappiness(container: Container) -> tuple[bool, bool, bool]:
-    return (not container.is_running and not container.has_completed, container.health == "unhealthy", bool(
-        container.health == "starting"
-    ))
+    return (
+        not container.is_running and not container.has_completed,
+        container.health == "unhealthy",
+        bool(container.health == "starting"),
+    )
 
 
 def _actions(before: t.Sequence[Container], after: t.Sequence[Container]) -> t.Iterator[str]:

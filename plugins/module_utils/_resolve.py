@@ -8,6 +8,7 @@ Private to strata.compose.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -15,7 +16,13 @@ import typing as t
 from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _dotenv, _inputs, _project
-from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, failure_of, identity, parsed_json
+from ansible_collections.strata.compose.plugins.module_utils._cli import (
+    Cli,
+    allowed_environment,
+    failure_of,
+    identity,
+    parsed_json,
+)
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import digest, read_file
 from ansible_collections.strata.compose.plugins.module_utils._release import Part, Release, parts_of
@@ -51,10 +58,16 @@ def name_of(options: t.Mapping[str, t.Any], variables: t.Mapping[str, str]) -> s
 
 def variables_of(env_files: t.Iterable[str]) -> dict[str, str]:
     """All variables of the env files; later files win and may use the earlier ones' values."""
-    found: dict[str, str] = {}
+    return {variable.name: variable.value for _path, variable in assignments_of(env_files)}
+
+
+def assignments_of(env_files: t.Iterable[str]) -> list[tuple[str, _dotenv.Variable]]:
+    """Every assignment of the env files with its file, in the order in which they count."""
+    found: list[tuple[str, _dotenv.Variable]] = []
     for path in env_files:
         text = (read_file(path) or b"").decode("utf-8", "surrogateescape")
-        found.update({each.name: each.value for each in _dotenv.read(text, found, path) if each.value is not None})
+        earlier = {variable.name: variable.value for _path, variable in found}
+        found += [(path, variable) for variable in _dotenv.read(text, allowed_environment(), path, earlier)]
     return found
 
 
@@ -78,8 +91,9 @@ def scaled(model: t.Mapping[str, t.Any], scale: t.Mapping[str, t.Any]) -> dict[s
     for name, count in scale.items():
         if not str(count).isdigit():
             raise ComposeFailure(f"scale of service {name} is {count!r}: give a number of containers, 0 or more.")
-        deploy = {**(services[name].get("deploy") or {}), "replicas": int(count)}
-        services[name] = {**services[name], "deploy": deploy, "scale": int(count)}
+        deploy = services[name].get("deploy") or {}
+        replicas = {"deploy": {**deploy, "replicas": int(count)}} if "replicas" in deploy else {}
+        services[name] = {**services[name], **replicas, "scale": int(count)}
     return {**model, "services": services}
 
 
@@ -231,19 +245,18 @@ def _release(
 def _parts(model: dict[str, t.Any], variables: t.Mapping[str, str]) -> dict[str, Part]:
     digests = {}
     for service in model.get("services") or {}:
-        digests[service] = _file_digests(model, service)
+        digests[service] = file_digests(model, service)
         for name in _inputs.variables_of_service(model, service):
             digests[service][f"variable {name}"] = _text_digest(variables.get(name))
     return parts_of(model, digests)
 
 
-def _file_digests(model: dict[str, t.Any], service: str) -> dict[str, str]:
+def file_digests(model: t.Mapping[str, t.Any], service: str) -> dict[str, str]:
+    """The SHA-256 of each file whose content reaches a service's containers."""
     paths = sorted(_inputs.files_of_service(model, service))
     found = {path: digest(path) for path in paths}
     return {path: value for path, value in found.items() if value is not None}
 
 
 def _text_digest(value: str | None) -> str:
-    import hashlib
-
     return "unset" if value is None else hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()

@@ -96,12 +96,12 @@ def state_dir_of(options: Options) -> str:
 
 def policy_of(options: Options) -> Policy:
     """The options that a plan depends on; ``built`` and ``pulled`` ask for the images whatever is here."""
-    state = options.get("state")
+    state = str(options.get("state"))
     return Policy(
         recreate=options.get("recreate", "auto"),
         remove_orphans=options.get("remove_orphans", True),
-        build={"built": "always", "pulled": "never"}.get(state, options.get("build", "missing")),
-        pull={"pulled": "always", "built": "never"}.get(state, options.get("pull", "missing")),
+        build={"built": "always", "pulled": "never"}.get(state) or options.get("build", "missing"),
+        pull={"pulled": "always", "built": "never"}.get(state) or options.get("pull", "missing"),
         restart=state == "restarted",
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-Spec = t.Dict[str, t.Dict[str, t.Any]]
+Spec = dict[str, dict[str, t.Any]]
 
 STATES = ("present", "absent", "started", "stopped", "restarted", "built", "pulled")
 GATHER = ("services", "processes", "logs", "config", "images", "variables", "releases", "drift")
@@ -55,13 +55,15 @@ COMPOSE_ENV_INFO: Spec = {
 COMPOSE_EXEC: Spec = {
     **{name: option for name, option in ENVIRONMENT.items() if name != "services"},
     "service": {"type": "str", "required": True},
-    "index": {"type": "int", "default": 1},
+    "index": {"type": "int"},
     "argv": {"type": "list", "elements": "str"},
     "command": {"type": "str"},
     "user": {"type": "str"},
     "workdir": {"type": "str"},
     "env": {"type": "dict", "no_log": True},
     "stdin": {"type": "str", "no_log": True},
+    "stdin_base64": {"type": "str", "no_log": True},
+    "stdin_file": {"type": "path"},
     "one_off": {"type": "bool", "default": False},
     "creates": {"type": "str"},
     "removes": {"type": "str"},

@@ -127,9 +127,7 @@ def _connection(release: Release, step: Step, container: str) -> list[str]:
     return compose.connect(step.network, container, (step.service, container[:12]), attached[name] or {})
 
 
-def _verdicts(
-    release: Release, snapshot: Snapshot, services: t.Collection[str], watch: Watch
-) -> dict[Container, str]:
+def _verdicts(release: Release, snapshot: Snapshot, services: t.Collection[str], watch: Watch) -> dict[Container, str]:
     return {each: verdict(release.model, each, watch) for each in snapshot.containers if each.service in services}
 
 

@@ -10,10 +10,10 @@ module: compose_env
 short_description: Bring a layered Docker Compose environment to a state
 version_added: 0.1.0
 description:
-  - Deploys, stops, starts, restarts, removes, builds or pulls one environment of a Compose project. The environment is a base
-    layer, a layer of its own and an env file.
-  - It plans first by comparing the resolved layers, the content of every file that they mount, and the images with what the
-    engine runs; check mode ends there. It then changes exactly the services that differ.
+  - Deploys, stops, starts, restarts, removes, builds or pulls one environment of a Compose project. The environment
+    is a base layer, a layer of its own and an env file.
+  - It plans first by comparing the resolved layers, the content of every file that they mount, and the images with
+    what the engine runs; check mode ends there. It then changes exactly the services that differ.
   - A one-shot service that has exited with code 0 is done. It is run again only when it changed itself.
 author:
   - The strata.compose authors (@strata-collections)
@@ -25,15 +25,18 @@ attributes:
     description: Tells the plan without a writing call to the engine and without a write to the host.
     support: full
   diff_mode:
-    description: Shows the changed fields of the resolved configuration for each service, secrets as the beginning of a digest.
+    description:
+      - Shows the changed fields of the resolved configuration for each service, secrets as the beginning of a digest.
     support: full
 options:
   state:
     description:
       - V(present) creates, recreates and starts what differs from the layers, then waits until it is up for good.
-      - V(absent) removes containers and networks. It needs the engine's labels only, so it works when O(project_dir) is gone.
+      - V(absent) removes containers and networks. It needs the engine's labels only, so it works when O(project_dir)
+        is gone.
       - V(started) starts existing containers as they are. V(stopped) stops them and keeps them.
-      - V(restarted) applies pending changes as V(present) does, and restarts the services that were not started by that.
+      - V(restarted) applies pending changes as V(present) does, and restarts the services that were not started by
+        that.
       - V(built) builds the images of services that have a C(build) section. V(pulled) pulls the others. Neither touches
         containers.
     type: str
@@ -56,18 +59,21 @@ options:
     default: missing
   recreate:
     description:
-      - V(auto) recreates the services that changed, V(always) all of them, V(never) none. The last leaves a change pending.
+      - V(auto) recreates the services that changed, V(always) all of them, V(never) none. The last leaves a change
+        pending.
     type: str
     choices: [auto, always, never]
     default: auto
   remove_orphans:
     description:
-      - Remove containers of services that are no longer in the layers or whose profile is off. Only when O(services) is not set.
+      - Remove containers of services that are no longer in the layers or whose profile is off. Only when O(services)
+        is not set.
     type: bool
     default: true
   scale:
     description:
-      - Number of containers by service, over what the layers say. Services that are not named keep the number of the layers.
+      - Number of containers by service, over what the layers say. Services that are not named keep the number of the
+        layers.
     type: dict
   timeout:
     description:
@@ -86,7 +92,8 @@ options:
     default: 120
   stable_for:
     description:
-      - Seconds that a service without a health check must run without a restart. Choose more than a broken one takes to die.
+      - Seconds that a service without a health check must run without a restart. Choose more than a broken one takes
+        to die.
     type: int
     default: 10
   volumes:
@@ -96,7 +103,8 @@ options:
     default: false
   images:
     description:
-      - With O(state=absent), remove images too. V(local) means those that Compose named itself for want of an C(image) key.
+      - With O(state=absent), remove images too. V(local) means those that Compose named itself for want of an
+        C(image) key.
     type: str
     choices: [none, local, all]
     default: none

@@ -9,15 +9,18 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.strata.compose.plugins.module_utils._spec import ENVIRONMENT
 
-PREFIX = "compose_env_"
+SHARED = "compose_env_"
+"""Prefix of the variables for options that all modules have."""
 
 
 class FromVariables(ActionBase):
-    """Run ``module``; an option that the task leaves out is the host variable ``compose_env_<option>``.
+    """Run ``module``, with host variables for the options that the task leaves out.
 
-    A task's own option always wins, also when it is null. Variables are templated; one that is undefined fails
-    with its name.
+    The variable is ``compose_env_<option>`` for options that all modules share and ``<module>_<option>`` for a module's
+    own: a timeout of one means nothing to another. A task's option always wins, also when it is null. Variables are
+    templated; one that is undefined fails with its name.
     """
 
     _supports_check_mode = True
@@ -46,8 +49,11 @@ class FromVariables(ActionBase):
 
     def _from_variables(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
         unset = [option for option in self.spec if option not in self._task.args]
-        found = {option: variables.get(PREFIX + option) for option in unset}
+        found = {option: variables.get(self._variable(option)) for option in unset}
         return {option: self._templar.template(value) for option, value in found.items() if value is not None}
+
+    def _variable(self, option: str) -> str:
+        return (SHARED if option in ENVIRONMENT else self.module.rpartition(".")[2] + "_") + option
 
     def _require(self, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> None:
         """Fail with the variable to set and the place for it, which the module alone could not name."""
@@ -55,7 +61,7 @@ class FromVariables(ActionBase):
             if details.get("required") and arguments.get(option) is None:
                 host = variables.get("inventory_hostname", "this host")
                 raise AnsibleActionFail(
-                    f"{option} is not set for host {host}: set the variable {PREFIX}{option} in the inventory "
+                    f"{option} is not set for host {host}: set the variable {self._variable(option)} in the inventory "
                     f"(for example in group_vars/all.yml, or group_vars/<environment>.yml), "
                     f"or give {option}=... to this task."
                 )

@@ -116,6 +116,10 @@ class Environment:
         assert code == 0, output
         return str(output.decode())
 
+    def variable(self, service: str, name: str) -> str:
+        """The value that the processes of a service see."""
+        return self.inside(service, "sh", "-c", f'printf %s "${name}"')
+
     def clean_up(self) -> None:
         for each in self.engine.containers.list(
             all=True, filters={"label": f"com.docker.compose.project={self.project}"}
@@ -143,6 +147,7 @@ def ansible_environment(variables: dict[str, str] | None = None) -> dict[str, st
         **os.environ,
         "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
         "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
         "ANSIBLE_LOCALHOST_WARNING": "0",
         **(variables or {}),
     }
@@ -153,7 +158,7 @@ def parsed(printed: str) -> dict[str, Any]:
     start = printed.find("=> {")
     assert start >= 0, printed
     result: dict[str, Any] = json.JSONDecoder().raw_decode(printed[start + 3 :])[0]
-    return result
+    return {**result, "failed": printed[:start].rstrip().endswith("FAILED!")}
 
 
 @pytest.fixture(scope="session")

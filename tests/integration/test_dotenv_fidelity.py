@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.strata.compose.plugins.module_utils import _dotenv
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from hypothesis import HealthCheck, given, seed, settings
@@ -121,7 +122,7 @@ value = st.lists(st.one_of(special, special, anything, st.sampled_from("aZ09_"))
 name = st.from_regex(r"[A-Z_][A-Z0-9_]{0,6}", fullmatch=True).map("V_{}".format)
 
 
-@generated(60)
+@generated(40)
 @given(variables=st.dictionaries(name, value, min_size=1, max_size=30))
 def test_what_is_written_arrives(variables):
     text = _dotenv.write(variables, header="written by a test")
@@ -200,7 +201,7 @@ env_file = st.builds(
 noise = st.lists(st.one_of(special, st.sampled_from(["A", "B=", "=", "\n", "export ", "${B", ":-", "'"])), max_size=14)
 
 
-@generated(60)
+@generated(40)
 @given(texts=st.lists(env_file, min_size=1, max_size=30))
 def test_what_is_read_is_what_compose_reads_for_a_service(texts):
     readable = [text for text in texts if ours(text) is not None]
@@ -209,7 +210,7 @@ def test_what_is_read_is_what_compose_reads_for_a_service(texts):
     assert [as_service_env_files([text]) for text in refused] == [None] * len(refused)
 
 
-@generated(70)
+@generated(50)
 @given(text=env_file)
 def test_what_is_read_is_what_compose_reads_for_the_project(text):
     names = ["A", "B", "C_1", "UNKNOWN"]
@@ -219,7 +220,7 @@ def test_what_is_read_is_what_compose_reads_for_the_project(text):
     assert as_env_file_option(text, names) == expected
 
 
-@generated(150)
+@generated(100)
 @given(text=noise.map(lambda parts: "N='x'\n" + "".join(parts)))
 def test_noise_is_read_or_refused_as_compose_does(text):
     expected = ours(text)
@@ -231,24 +232,27 @@ def compose_version() -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", told)[:2])
 
 
-def test_files_after_each_other():
+def test_files_after_each_other(tmp_path):
     first, second = "A=1\nONLY_FIRST=x\n", "A=2\nB=$ONLY_FIRST\nC=$A\nA\n"
     before = _dotenv.values(first)
-    found = as_env_file_option([first, second], ["A", "B", "C"])
+    options = [
+        part for index, text in enumerate([first, second]) for part in ("--env-file", _file(tmp_path, str(index), text))
+    ]
+    found = compose_config(tmp_path, {"s": {"environment": {each: f"${{{each}}}" for each in "ABC"}}}, *options)
     newer = compose_version() >= (2, 39)
-    assert found == (_dotenv.values(second, earlier=before) if newer else _dotenv.values(second, lookup=before))
+    assert found == {"s": _dotenv.values(second, earlier=before) if newer else _dotenv.values(second, lookup=before)}
 
 
-CASES = yaml.safe_load((Path(__file__).parents[1] / "unit" / "cases" / "dotenv.yml").read_text(encoding="utf-8"))
-
-
-def as_in_the_table(text: str) -> str:
-    """The unit tests' surroundings, as far as OUTSIDE does not give them."""
-    return text.replace("OUTER", "OUTER_").replace("EMPTY", "NOTHING")
-
-
-@pytest.mark.parametrize("case", CASES["read"], ids=lambda case: case["it"])
-def test_the_unit_tests_table_is_compose_s(case):
-    if compose_version() < tuple(case.get("since", ())):
-        pytest.skip("this version of Compose differs")
-    found = as_env_file_option(["EARLIER=before\n", case["file"]], [*case["values"]])
+def test_the_table_of_the_unit_tests_is_true(tmp_path, monkeypatch):
+    monkeypatch.setitem(OUTSIDE, "OUTER", "outside")
+    monkeypatch.setitem(OUTSIDE, "EMPTY", "")
+    table = yaml.safe_load((Path(__file__).parents[1] / "unit" / "cases" / "dotenv.yml").read_text(encoding="utf-8"))
+    read = [case for case in table["read"] if compose_version() >= tuple(case.get("since", ()))]
+    earlier = _file(tmp_path, "earlier", "EARLIER=before\n")
+    services = {
+        f"s{i}": {"env_file": [earlier, _file(tmp_path, f"env{i}", case["file"])]} for i, case in enumerate(read)
+    }
+    assert compose_config(tmp_path, services) == {
+        f"s{i}": {"EARLIER": "before", **case["values"]} for i, case in enumerate(read)
+    }
+    assert [case["it"] for case in table["refused"] if as_service_env_files([case["file"]]) is not None] == []

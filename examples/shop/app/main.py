@@ -43,6 +43,6 @@ def state_of(name: str, check: Callable[[], object]) -> str:
     try:
         check()
     except Exception as error:  # whatever the reason, this part does not work
-        app.logger.warning("%s: %s", name, error)
+        app.logger.warning("%s: %s: %s", name, type(error).__name__, error)
         return "error"
     return "ok"

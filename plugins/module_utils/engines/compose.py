@@ -71,3 +71,22 @@ def connect(network: str, container: str, aliases: t.Iterable[str], attachment: 
         *(("--ip6", attachment["ipv6_address"]) if attachment.get("ipv6_address") else ()),
         *(network, container),
     ]
+
+
+def run_once(container: str, service: str, options: t.Iterable[str], argv: t.Iterable[str]) -> list[str]:
+    """A command in a container made for it, which goes when the command ends; no dependency is started."""
+    return [*("run", "--rm", "--no-TTY", "--no-deps", "--name", container), *options, "--", service, *argv]
+
+
+def execute(container: str, has_input: bool, options: t.Iterable[str], argv: t.Iterable[str]) -> list[str]:
+    """A command in a container that runs, for ``docker`` and not for Compose: see `_exec`."""
+    return ["exec", *(("--interactive",) if has_input else ()), *options, container, *argv]
+
+
+def manner_of_command(user: str | None, workdir: str | None, detach: bool) -> list[str]:
+    """The options that ``run`` and ``exec`` share."""
+    return [
+        *(("--user", user) if user else ()),
+        *(("--workdir", workdir) if workdir else ()),
+        *(("--detach",) if detach else ()),
+    ]

@@ -10,6 +10,14 @@ authorise() {
     printf '%s\n' "$keys" > "$home/.ssh/authorized_keys"
 }
 
+# A container that is not wholly privileged finds them mounted read-only.
+open_kernel_folders() {
+    local folder
+    for folder in /sys $(awk '$3 ~ /^cgroup/ { print $2 }' /proc/mounts); do
+        [[ -w $folder ]] || mount -o remount,bind,rw "$folder"
+    done
+}
+
 keys=${AUTHORIZED_KEYS:-}
 [[ ! -f /run/secrets/authorized_keys ]] || keys+=$'\n'$(</run/secrets/authorized_keys)
 authorise /root root
@@ -17,6 +25,7 @@ authorise /home/deploy deploy
 
 # What a killed host left behind would keep its engine from starting again.
 rm -rf /run/docker.pid /run/docker /run/containerd
+open_kernel_folders
 if command -v dockerd > /dev/null; then
     setsid dockerd "$@" < /dev/null >> /var/log/dockerd.log 2>&1 &
 fi

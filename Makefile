@@ -1,0 +1,88 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+PYTHON ?= python3
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
+ENGINE_PID := .cache/engine.pid
+
+# Everything runs from this checkout, whatever the machine has set up otherwise.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export LC_ALL := C.UTF-8
+
+.PHONY: help
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: venv
+venv: .venv/made ## the Python environment .venv
+
+.venv/made: requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed: make PYTHON=...")'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(AS_ROOT) apt-get update -qq && $(AS_ROOT) apt-get install -qq python3-venv; }
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+.PHONY: engine
+engine: venv ## a running Docker Engine: the one that answers already, or one installed by the role
+	@{ docker info && docker compose version; } > /dev/null 2>&1 || ansible-playbook tests/lab/prepare.yml
+
+.PHONY: engine-down
+engine-down: ## stop the engine, if `make engine` started it
+	@[[ ! -f $(ENGINE_PID) ]] || .ci/stop dockerd "$$(< $(ENGINE_PID))"
+	@rm -f $(ENGINE_PID)
+
+.PHONY: images
+images: engine ## the images that tests and demo run
+	python tests/images/build.py
+
+.PHONY: lint
+lint: venv ## ruff, mypy, ansible-lint
+	ruff check .
+	ruff format --check .
+	MYPYPATH=.ansible/collections mypy --namespace-packages --explicit-package-bases \
+	    -p ansible_collections.strata.compose.plugins
+	mypy tests/images tests/lab
+	ansible-lint
+
+.PHONY: sanity
+sanity: venv ## ansible-test sanity on the built collection
+	.ci/sanity
+
+.PHONY: unit
+unit: venv ## pure tests, in milliseconds
+	pytest tests/unit
+
+.PHONY: integration
+integration: images ## tests on a real engine
+	pytest tests/integration
+
+.PHONY: molecule
+molecule: images ## the roles and playbooks, by molecule
+	molecule test --all
+
+.PHONY: test
+test: lint sanity unit integration molecule ## all of these
+
+.PHONY: faults
+faults: images ## deployments that are killed, cancelled, cut off
+	pytest tests/faults
+
+.PHONY: bench
+bench: images ## timings
+	python tests/bench/run.py
+
+.PHONY: demo
+demo: images ## the example application in environment dev
+	ansible-playbook playbooks/deploy.yml -l dev
+
+.PHONY: demo-down
+demo-down: venv ## remove what demo made
+	ansible-playbook playbooks/remove.yml -l dev
+
+.PHONY: clean
+clean: engine-down ## remove what was made in this folder
+	rm -rf .venv .cache build .mypy_cache .ruff_cache .pytest_cache .hypothesis

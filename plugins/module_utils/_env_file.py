@@ -1,0 +1,188 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The env file of an environment, made from variables and held against its example. Private to strata.compose."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pwd
+import re
+import stat
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.strata.compose.plugins.module_utils import _dotenv
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, fingerprint, secrets_of
+
+MODE = 0o600
+EXAMPLE = ".env.example"
+OPTIONAL = re.compile(r"^[ \t]*#[ \t]*([A-Za-z_][A-Za-z0-9_.-]*)=", re.MULTILINE)
+"""An assignment that is commented out in an example: the variable may be set and need not be."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the task asks for. Paths are absolute; ``example`` is None when nothing is to be compared."""
+
+    directory: Path
+    path: Path
+    header: str
+    example: Path | None
+    example_required: bool
+    owner: str | None
+    group: str | None
+    variables: t.Mapping[str, t.Any] = field(repr=False)
+
+    @classmethod
+    def from_params(cls, params: t.Mapping[str, t.Any]) -> Wish:
+        directory, environment = Path(params["project_dir"]).absolute(), params["environment"]
+        example = directory / (params["example"] or EXAMPLE)
+        return cls(
+            directory=directory,
+            path=directory / (params["path"] or f".env.{environment}"),
+            header=f"Environment {environment}. Made from inventory variables: changes by hand will be lost.",
+            example=example if params["check_example"] else None,
+            example_required=params["example"] is not None,
+            owner=params["owner"],
+            group=params["group"],
+            variables=params["variables"],
+        )
+
+
+@dataclass(frozen=True)
+class State:
+    """All that decides whether a file is as wanted."""
+
+    content: bytes = field(repr=False)
+    mode: int
+    uid: int
+    gid: int
+
+
+def place(wish: Wish, redactor: Redactor, check: bool, diff: bool) -> dict[str, t.Any]:
+    """Write the env file if it differs, and tell it as a module's result.
+
+    Raises `ComposeFailure`, before anything is written, for a value that is no text, for variables that do not fit the
+    example, and for folders, files and owners that are not there.
+    """
+    variables = as_texts(wish.variables)
+    redactor.learn(secrets_of(variables))
+    content = _dotenv.write(dict(sorted(variables.items())), wish.header).encode()
+    check_against_example(wish)
+    if not wish.directory.is_dir():
+        raise ComposeFailure(f"project_dir {wish.directory} is not a folder on this host: create it first.")
+    before = _found(wish.path)
+    after = _wanted(wish, content, before)
+    if after != before and not check:
+        _write(wish.path, after)
+    result = {"changed": after != before, "path": str(wish.path), "variables": sorted(variables)}
+    return {**result, "diff": _diff(wish.path, before, after)} if diff else result
+
+
+def as_texts(variables: t.Mapping[str, t.Any]) -> dict[str, str]:
+    """Variables as an env file holds them. Raises `ComposeFailure` naming all that are null or nested."""
+    kinds = {name: _unfit(value) for name, value in variables.items()}
+    unfit = [f"{name} is {kind}" for name, kind in sorted(kinds.items()) if kind]
+    if unfit:
+        raise ComposeFailure(
+            f"An env file holds strings, numbers and booleans, but {', '.join(unfit)}. Give '' for an empty value, "
+            f"leave a variable out to have it undefined, and turn a structure into text (the filter to_json does)."
+        )
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in variables.items()}
+
+
+def _unfit(value: t.Any) -> str | None:
+    if isinstance(value, (str, int, float)):
+        return None
+    return {type(None): "null", dict: "a mapping", list: "a list"}.get(type(value), "a structure")
+
+
+def check_against_example(wish: Wish) -> None:
+    """Raise `ComposeFailure` for an example that was named and is not there, or that the variables do not fit."""
+    content = read_file(str(wish.example)) if wish.example else None
+    if content is not None:
+        compare(wish.variables, content.decode("utf-8", "surrogateescape"), str(wish.example))
+    elif wish.example and wish.example_required:
+        raise ComposeFailure(f"example {wish.example} is not there: correct the path, or leave it out for {EXAMPLE}.")
+
+
+def compare(variables: t.Iterable[str], text: str, example: str) -> None:
+    """Raise `ComposeFailure` naming all variables that only one side has, also as the data missing and unknown."""
+    given, required, optional = set(variables), set(_dotenv.names(text, example)), set(OPTIONAL.findall(text))
+    missing, unknown = sorted(required - given), sorted(given - required - optional)
+    advice = {
+        f"missing {', '.join(missing)} (give a value, an empty one at least, or comment the line out there if the "
+        f"variable is optional)": missing,
+        f"unknown {', '.join(unknown)} (correct the name, or add it there)": unknown,
+    }
+    told = "; ".join(text for text, names in advice.items() if names)
+    if told:
+        raise ComposeFailure(f"The variables do not fit {example}: {told}.", missing=missing, unknown=unknown)
+
+
+def _found(path: Path) -> State | None:
+    if path.is_dir():
+        raise ComposeFailure(f"{path} is a folder, so it cannot be the env file: remove it or set path.")
+    content = read_file(str(path))
+    if content is None:
+        return None
+    status = path.stat()
+    return State(content, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+
+
+def _wanted(wish: Wish, content: bytes, before: State | None) -> State:
+    """An owner or group that is not asked for stays, as for a file that is edited by hand."""
+    uid, gid = (before.uid, before.gid) if before else (os.geteuid(), os.getegid())
+    if wish.owner is not None:
+        uid = _id("owner", wish.owner, lambda name: pwd.getpwnam(name).pw_uid)
+    if wish.group is not None:
+        gid = _id("group", wish.group, lambda name: grp.getgrnam(name).gr_gid)
+    return State(content, MODE, uid, gid)
+
+
+def _id(option: str, name: str, find: t.Callable[[str], int]) -> int:
+    with contextlib.suppress(KeyError):
+        return find(name)
+    if name.isdecimal():
+        return int(name)
+    raise ComposeFailure(f"{option} {name} is not known on this host: create it first, or give a number.")
+
+
+def _write(path: Path, state: State) -> None:
+    """Into the file that a symbolic link points to; never readable for others in between."""
+    target = path.resolve()
+    replace_file(str(target), state.content, state.mode)
+    try:
+        os.chown(target, state.uid, state.gid)
+    except OSError as error:
+        raise ComposeFailure(
+            f"{path} cannot be given to user {state.uid} and group {state.gid}: {error.strerror}. Use become, or leave "
+            f"owner and group out."
+        ) from error
+
+
+def _diff(path: Path, before: State | None, after: State) -> dict[str, str]:
+    return {
+        "before_header": str(path),
+        "after_header": str(path),
+        "before": shown(before) if before else "",
+        "after": shown(after),
+    }
+
+
+def shown(state: State) -> str:
+    """A state for a diff: every value as a fingerprint, for a secret may hide behind any name."""
+    text = state.content.decode("utf-8", "surrogateescape")
+    about = f"# {fingerprint(text)} mode {state.mode:04o} user {state.uid} group {state.gid}"
+    try:
+        variables = _dotenv.values(text)
+    except ComposeFailure:
+        return f"{about}\n# not readable as an env file\n"
+    masked = (f"{name}={fingerprint(variables[name])}" for name in sorted(variables))
+    return "".join(f"{line}\n" for line in (about, *masked))

@@ -1,0 +1,222 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run a command in a service's container, or in one that is made for it. Private to strata.compose.
+
+The container of a deployed service is known from its release, so ``docker exec`` needs no look at the engine first.
+``docker compose exec`` would enter a one-off container of the service where there is one (seen with Compose 2.26).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import typing as t
+
+from ansible_collections.strata.compose.plugins.module_utils import _command
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._command import Options
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._release import Release
+from ansible_collections.strata.compose.plugins.module_utils._resolve import find_project, require_services, resolve
+from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
+from ansible_collections.strata.compose.plugins.module_utils._session import Result, Session, open_session
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL
+from ansible_collections.strata.compose.plugins.module_utils.engines import compose
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+HIDDEN = ("env", "stdin", "stdin_base64")
+MARK = "STRATA_EXEC"
+"""Variable of a command's processes, by which they are found in the container when their time is over."""
+
+
+def options_of(module: AnsibleModule) -> Options:
+    """The options of a module, whose own copy forgets those that must not be told.
+
+    Ansible would mask their values in every text and number of the result, be it a ``1``. The redactor knows better.
+    """
+    options = dict(module.params)
+    module.params.update({name: "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" for name in HIDDEN if options[name] is not None})
+    module.no_log_values.clear()
+    return options
+
+
+def execute(options: Options, redactor: Redactor, check: bool) -> Result:
+    """Run the command and tell how it ended; in check mode only one that is said to change nothing."""
+    with open_session(options, redactor) as session:
+        if check and not session.command.read_only:
+            told = "skipped in check mode, for the command is not said to be read_only"
+            return {**session.begin(), "changed": False, "skipped": True, "rc": None, "msg": told}
+        return _once(session) if session.command.one_off else _inside(session)
+
+
+def _inside(session: Session) -> Result:
+    """In the container that the release knows; in another one only after the engine refused that one."""
+    container = _recorded(session) or _running(session)
+    rc = _exec(session, container)
+    if rc == 1 and session.output.is_silent and _is_refused(session, container):
+        session.begin_anew()
+        container = _running(session)
+        rc = _exec(session, container)
+    return session.result(None if session.command.detach and rc == 0 else rc, container)
+
+
+def _recorded(session: Session) -> str | None:
+    """A container that the last deployment left running; none is known for a certain index."""
+    made = session.release.made.get(session.command.service) if session.release else None
+    if made is None or session.command.index is not None:
+        return None
+    return next((each for each, state in made.containers.items() if state == "running"), None)
+
+
+def _is_refused(session: Session, container: str) -> bool:
+    """Whether the engine did not let the command in, so that it has not been run: it names the container then."""
+    return container in session.output.errors() and container not in _listed(session, "--filter", "status=running")
+
+
+def _running(session: Session) -> str:
+    """The first running container of the service, one-off ones left out."""
+    running = _listed(session, "--filter", "status=running")
+    if running:
+        return min(running, key=lambda each: int(running[each][0] or 0))
+    known = [f"{name} is {status}" for _number, name, status in _listed(session, "--all").values()]
+    service, index = session.command.service, session.command.index
+    raise ComposeFailure(
+        f"service {service}{f' number {index}' if index else ''} of {session.project} does not run: "
+        f"{', '.join(known) or 'it has no container'}. Start it with compose_env, or run the command in a container "
+        f"of its own with one_off=true. Nothing was run.",
+        **{**session.begin(), "error_kind": "not_running"},
+    )
+
+
+def _listed(session: Session, *filters: str) -> dict[str, tuple[str, ...]]:
+    """Containers of the service by id: number, name and status."""
+    labels = {"project": session.project, "service": session.command.service, "oneoff": "False"}
+    if session.command.index is not None:
+        labels["container-number"] = str(session.command.index)
+    wanted = compose.repeated("--filter", (f"label={LABEL}{name}={value}" for name, value in labels.items()))
+    shape = "{{.ID}}\t{{.Label " + f'"{LABEL}container-number"' + "}}\t{{.Names}}\t{{.Status}}"
+    listed = session.cli.docker("ps", "--no-trunc", *wanted, *filters, "--format", shape)
+    rows = (line.split("\t") for line in listed.text.splitlines())
+    return {row[0]: tuple(row[1:]) for row in rows}
+
+
+def _exec(session: Session, container: str) -> int:
+    command = session.command
+    content, variables = _command.env_ways(session.env)
+    with _in_memory(content) as path:
+        options = [
+            *compose.manner_of_command(command.user, command.workdir, command.detach),
+            *compose.repeated("--env", (f"{MARK}={session.token}", *variables)),
+            *("--env-file", path),
+        ]
+        argv = compose.execute(container, session.stdin is not None, options, command.words(session.token))
+        try:
+            return _run(session, ["docker", *argv], variables)
+        except ComposeFailure as failure:
+            raise _told_late(session, failure, lambda: _end_inside(session, container)) from None
+
+
+def _once(session: Session) -> Result:
+    """In a container of the service that goes afterwards, also when the command fails, hangs or never starts."""
+    command, release = session.command, _release_of(session)
+    name = f"{session.project}-{command.service}-run-{session.token}"
+    model = _command.with_env(release.model, command.service, session.env)
+    with _in_memory(json.dumps(model).encode("utf-8", "surrogateescape")) as path:
+        begin = compose.from_model(session.project, release.resolved_from["directory"], path, "/dev/null")
+        options = compose.manner_of_command(command.user, command.workdir, command.detach)
+        argv = compose.run_once(name, command.service, options, command.words(session.token))
+        program = [*session.cli.compose_program(), *begin, "--progress", "quiet", *argv]
+        try:
+            rc = _run(session, program, {**release.variables, "COMPOSE_IGNORE_ORPHANS": "1"})
+        except BaseException as failure:
+            ended = _is_removed(session, name)
+            if isinstance(failure, ComposeFailure):
+                raise _told_late(session, failure, lambda: ended) from None
+            raise
+    if rc and session.output.is_silent:
+        _require_started(session, name, rc)
+    return session.result(None if command.detach and rc == 0 else rc, name)
+
+
+def _release_of(session: Session) -> Release:
+    """The current release; where there is none with this service, what the layers say now."""
+    service, release = session.command.service, session.release
+    if release is None or service not in release.parts:
+        project = find_project(session.options)
+        cli = Cli(project.base_directory, session.options["docker_host"], session.options["command_timeout"])
+        release = resolve(project, cli, None, None)
+        learn_secrets(session.redactor, release, project.env_files)
+        require_services(release.parts, [service])
+    return release
+
+
+def _require_started(session: Session, name: str, rc: int) -> None:
+    """Raise `ComposeFailure` unless the container ran: the engine then tells that it died, and its name is unique."""
+    filters = compose.repeated("--filter", (f"container={name}", "event=die"))
+    if session.cli.docker("events", "--since", "0", "--until", "0s", *filters, "--format", "{{.ID}}").output:
+        return
+    _is_removed(session, name)
+    errors = session.output.errors().strip()
+    if _command.CANNOT_START.search(errors):
+        return
+    raise ComposeFailure(
+        f"service {session.command.service}: no one-off container could be started: {errors}. Nothing was run.",
+        **{**session.facts(rc), "error_kind": "not_running"},
+    )
+
+
+def _run(session: Session, argv: t.Sequence[str], variables: t.Mapping[str, str]) -> int:
+    completed = session.cli.run(
+        argv,
+        stdin=session.stdin,
+        timeout=session.options["timeout"],
+        accept=None,
+        variables=variables,
+        into=session.output.files,
+    )
+    return completed.rc
+
+
+@contextlib.contextmanager
+def _in_memory(content: bytes) -> t.Iterator[str]:
+    """A path under which child processes of this user read the content, which is in no folder and on no disk."""
+    handle = os.memfd_create("strata")
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        yield f"/proc/{os.getpid()}/fd/{handle}"
+
+
+def _told_late(session: Session, failure: ComposeFailure, end: t.Callable[[], bool]) -> ComposeFailure:
+    """The failure of a command whose time is over, once it has been ended; other failures as they are."""
+    if failure.facts.get("error_kind") != "timeout":
+        return failure
+    ended = "It was ended." if end() else "It could not be found there to be ended, so it may go on running."
+    message = (
+        f"service {session.command.service}: the command did not end within {session.options['timeout']} s. "
+        f"{ended} Raise timeout if it needs longer."
+    )
+    return ComposeFailure(message, **{**session.facts(None), "changed": True, "error_kind": "timeout"})
+
+
+def _end_inside(session: Session, container: str) -> bool:
+    """Kill the command's processes in a container that lives on, for the engine lets them run without their client.
+
+    The command's own user may read their variables; where it has become another one, root needs privileges to.
+    """
+    own = compose.manner_of_command(session.command.user, None, False)
+    script = ("sh", "-c", _command.END_ALL, "sh", f"{MARK}={session.token}")
+    for options in (own, ["--privileged", "--user", "0"]):
+        ended = session.cli.docker("exec", *options, container, *script, accept=None, timeout=30)
+        if ended.rc == 0 and ended.output:
+            return True
+    return False
+
+
+def _is_removed(session: Session, name: str) -> bool:
+    return session.cli.docker("rm", "--force", "--volumes", name, accept=None, timeout=60).rc == 0

@@ -1,0 +1,203 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an environment is and does, gathered without changing anything. Private to strata.compose."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import replace
+
+from ansible_collections.strata.compose.plugins.module_utils import _operate, _plan, _report
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, allowed_environment, parsed_json
+from ansible_collections.strata.compose.plugins.module_utils._differences import masked_definition
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._inputs import Use, uses_of_variables
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, fingerprint, is_secret_name
+from ansible_collections.strata.compose.plugins.module_utils._release import Part, Release
+from ansible_collections.strata.compose.plugins.module_utils._resolve import (
+    assignments_of,
+    file_digests,
+    find_project,
+    require_services,
+    resolve,
+    texts_of,
+)
+from ansible_collections.strata.compose.plugins.module_utils._scene import Options
+from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
+
+Rows = list[dict[str, t.Any]]
+
+
+class Subject:
+    """The environment that is asked about; what is costly to find out is found when it is asked for."""
+
+    def __init__(self, options: Options, redactor: Redactor) -> None:
+        self.options = options
+        self.name, self.cli, self.store = _operate.by_name(options, redactor)
+        self.current = self.store.current()
+        self.redactor = redactor
+        self.snapshot = observe(self.cli, self.name, self.current.image_names if self.current else ())
+        if self.current:
+            learn_secrets(redactor, self.current, ())
+        self._release: Release | None = None
+
+    @property
+    def release(self) -> Release:
+        """What the layers say now."""
+        if self._release is None:
+            project = find_project(self.options)
+            self._release = resolve(project, self.cli, self.current, None)
+            learn_secrets(self.redactor, self._release, project.env_files)
+        return self._release
+
+    @property
+    def selected(self) -> Snapshot:
+        """The containers of the services that are asked about."""
+        services = self.options["services"]
+        if services is None:
+            return self.snapshot
+        require_services(self.snapshot.services, services)
+        return replace(
+            self.snapshot, containers=tuple(each for each in self.snapshot.containers if each.service in services)
+        )
+
+
+def gather(options: Options, redactor: Redactor) -> dict[str, t.Any]:
+    """Everything that ``gather`` names, each under its own key."""
+    subject = Subject(options, redactor)
+    return {
+        "changed": False,
+        "project": subject.name,
+        "environment": options["environment"],
+        "release": subject.current.number if subject.current else None,
+        "actions": [],
+        **{name: GATHERERS[name](subject) for name in options["gather"]},
+    }
+
+
+def _services(subject: Subject) -> Rows:
+    return _report.services_told(subject.selected)
+
+
+def _processes(subject: Subject) -> Rows:
+    running = [each for each in subject.selected.containers if each.state in ("running", "paused")]
+    return [
+        {"service": each.service, "container": each.name, "processes": _top(subject.cli, each.id)} for each in running
+    ]
+
+
+def _top(cli: Cli, container: str) -> Rows:
+    """``docker top``: the last column is the command, which may hold spaces."""
+    titles, *rows = cli.docker("top", container, "-o", "pid,user,pcpu,rss,etime,args").text.splitlines()
+    names = [title.lower().strip("%") for title in titles.split()]
+    return [dict(zip(names, row.split(None, len(names) - 1))) for row in rows]
+
+
+def _logs(subject: Subject) -> Rows:
+    options = subject.options
+    since = ("--since", options["since"]) if options["since"] else ()
+    argv = ("logs", "--timestamps", "--tail", str(options["tail"]), *since)
+    return [
+        {"service": each.service, "container": each.name, "lines": _lines(subject.cli, (*argv, each.id))}
+        for each in subject.selected.containers
+    ]
+
+
+def _lines(cli: Cli, argv: t.Sequence[str]) -> list[str]:
+    """Both streams in the order of their time, each line with its time."""
+    told = cli.docker(*argv)
+    return sorted([*told.text.splitlines(), *told.error_text.splitlines()], key=lambda line: line.partition(" ")[0])
+
+
+def _config(subject: Subject) -> dict[str, t.Any]:
+    return {key: masked_definition(value) for key, value in subject.release.model.items()}
+
+
+def _images(subject: Subject) -> Rows:
+    """The images that the services run, told by the engine."""
+    by_service = {each.service: each.image for each in subject.selected.containers}
+    names = {each.service: each.image_name for each in subject.selected.containers}
+    ids = sorted(set(by_service.values()))
+    told = parsed_json(subject.cli.docker("image", "inspect", *ids)) if ids else []
+    found = {each["Id"]: each for each in told}
+    return [
+        {
+            "service": service,
+            "image": names[service],
+            "id": image,
+            "tags": sorted(found[image].get("RepoTags") or ()),
+            "digests": sorted(found[image].get("RepoDigests") or ()),
+            "created": found[image]["Created"],
+            "size": found[image]["Size"],
+        }
+        for service, image in sorted(by_service.items())
+    ]
+
+
+def _variables(subject: Subject) -> Rows:
+    """Each variable that a layer uses or an env file defines, with the place that its value comes from."""
+    project = find_project(subject.options)
+    subject.release  # noqa: B018 - resolves, so that undefined variables are an error and secrets are known
+    uses = [(path, use) for path, text in texts_of(project).items() for use in uses_of_variables(text)]
+    defined = {
+        variable.name: (variable.value, f"{path}:{variable.line}")
+        for path, variable in assignments_of(project.env_files)
+    }
+    defined.update({name: (value, "environment of the CLI") for name, value in allowed_environment().items()})
+    names = {use.name for _path, use in uses} | {name for name in defined if name not in allowed_environment()}
+    return [_variable(name, defined, [(path, use) for path, use in uses if use.name == name]) for name in sorted(names)]
+
+
+def _variable(name: str, defined: t.Mapping[str, tuple[str, str]], uses: list[tuple[str, Use]]) -> dict[str, t.Any]:
+    defaults = [(use.modifier, f"default in {path}:{use.line}") for path, use in uses if use.modifier[:2] in (":-",)]
+    defaults += [(use.modifier, f"default in {path}:{use.line}") for path, use in uses if use.modifier[:1] == "-"]
+    if name in defined:
+        value, origin = defined[name]
+    elif defaults:
+        value, origin = defaults[0][0].partition("-")[2], defaults[0][1]
+    else:
+        value, origin = "", "undefined"
+    return {
+        "name": name,
+        "value": fingerprint(value) if is_secret_name(name) and value else value,
+        "origin": origin,
+        "used_in": [f"{path}:{use.line}" for path, use in uses],
+    }
+
+
+def _releases(subject: Subject) -> Rows:
+    current = subject.current.number if subject.current else None
+    return [{**subject.store.about(each), "current": each == current} for each in reversed(subject.store.numbers())]
+
+
+def _drift(subject: Subject) -> Rows:
+    """What differs from the current release although nobody deployed it."""
+    release = subject.current
+    if release is None:
+        raise ComposeFailure(
+            f"project {subject.name} was not deployed by strata.compose yet: there is no drift to tell."
+        )
+    parts = {name: replace(part, files=_as_now(release, name, part)) for name, part in release.parts.items()}
+    steps = _plan.plan(replace(release, parts=parts), subject.snapshot, release.made, _plan.Policy())
+    services = subject.options["services"]
+    return [step.told() for step in steps if services is None or step.service in services]
+
+
+def _as_now(release: Release, name: str, part: Part) -> dict[str, str]:
+    """The digests of a part's files as they are now; values of variables are those that were deployed."""
+    variables = {key: value for key, value in part.files.items() if key.startswith("variable ")}
+    return {**variables, **file_digests(release.model, name)}
+
+
+GATHERERS: dict[str, t.Callable[[Subject], t.Any]] = {
+    "services": _services,
+    "processes": _processes,
+    "logs": _logs,
+    "config": _config,
+    "images": _images,
+    "variables": _variables,
+    "releases": _releases,
+    "drift": _drift,
+}

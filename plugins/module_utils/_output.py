@@ -1,0 +1,133 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a command prints, of any size: on disk while it grows, in the result as far as it is wanted there.
+
+Private to strata.compose.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+import typing as t
+
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._files import replace_file
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+
+KEPT = 20
+"""Files of complete output that stay in the folder."""
+
+MARGIN = 1 << 16
+"""Bytes read before a tail and not told: a secret that is cut by its beginning is recognised and masked all the same."""
+
+TEMPORARY = "/var/tmp"
+"""Meant for large files, where ``/tmp`` may be memory."""
+
+
+class Output:
+    """The standard output and standard error of one command, in nameless files that only this process can reach."""
+
+    def __init__(self, streams: t.Mapping[str, t.IO[bytes]]) -> None:
+        self._streams = streams
+
+    @property
+    def files(self) -> tuple[t.IO[bytes], t.IO[bytes]]:
+        return self._streams["stdout"], self._streams["stderr"]
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing came on standard output."""
+        return _size(self._streams["stdout"]) == 0
+
+    def errors(self) -> str:
+        """The end of standard error, unmasked."""
+        return _tail(self._streams["stderr"], MARGIN).decode("utf-8", "replace")
+
+    def forget(self) -> None:
+        """Begin anew."""
+        for stream in self.files:
+            stream.truncate(0)
+            stream.seek(0)
+
+    def told(self, maximum: int, redactor: Redactor, path: str) -> dict[str, t.Any]:
+        """Both streams for the result; what exceeds ``maximum`` bytes is kept in ``<path>.<stream>``."""
+        found: dict[str, t.Any] = {}
+        for name, stream in self._streams.items():
+            is_long = _size(stream) > maximum
+            content = masked_tail(_tail(stream, maximum + MARGIN), maximum, _size(stream), redactor)
+            found[name] = content.decode("utf-8", "replace")
+            if not _is_text(content):
+                found[f"{name}_base64"] = base64.b64encode(content).decode()
+            if is_long:
+                found[f"{name}_file"] = _kept(stream, f"{path}.{name}")
+        return found
+
+
+@contextlib.contextmanager
+def open_output() -> t.Iterator[Output]:
+    """An output to let a command write to; it is gone afterwards."""
+    folder = TEMPORARY if os.access(TEMPORARY, os.W_OK | os.X_OK) else None
+    with tempfile.TemporaryFile(dir=folder) as output, tempfile.TemporaryFile(dir=folder) as errors:
+        yield Output({"stdout": output, "stderr": errors})
+
+
+def masked_tail(read: bytes, maximum: int, size: int, redactor: Redactor) -> bytes:
+    """The end of what was ``read`` from a stream of ``size`` bytes, masked before it is cut."""
+    text: str = redactor.mask(read.decode("utf-8", "surrogateescape"))
+    content = text.encode("utf-8", "surrogateescape")
+    if size <= maximum:
+        return content
+    wanted = maximum if len(read) == size else min(maximum, max(0, len(content) - MARGIN))
+    tail = content[max(0, len(content) - wanted) :]
+    start = next((at for at, byte in enumerate(tail[:4]) if byte & 0xC0 != 0x80), 0)
+    return tail[start:] if _is_text(tail[start:]) else tail
+
+
+def _size(stream: t.IO[bytes]) -> int:
+    return os.fstat(stream.fileno()).st_size
+
+
+def _tail(stream: t.IO[bytes], length: int) -> bytes:
+    stream.seek(max(0, _size(stream) - length))
+    return stream.read()
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _kept(stream: t.IO[bytes], path: str) -> str:
+    """Copy the whole stream to a file for the owner only, and remove the oldest ones of its folder."""
+    replace_file(path, b"")
+    stream.seek(0)
+    try:
+        with open(path, "r+b") as file:
+            shutil.copyfileobj(stream, file, 1 << 20)
+        _prune(os.path.dirname(path))
+    except OSError as error:
+        raise ComposeFailure(
+            f"the output of the command could not be kept in {path}: {error.strerror}. The command itself has run."
+        ) from error
+    return path
+
+
+def _prune(folder: str) -> None:
+    paths = sorted((os.path.join(folder, name) for name in os.listdir(folder)), key=os.path.getmtime)
+    for path in paths[:-KEPT]:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def file_name(service: str, token: str) -> str:
+    """A name that sorts by time and is not given twice."""
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{service}-{token}"

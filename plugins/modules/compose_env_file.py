@@ -1,0 +1,154 @@
+#!/usr/bin/python
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: compose_env_file
+short_description: Write the env file of a Docker Compose environment
+version_added: 0.1.0
+description:
+  - Writes variables, as a rule from the inventory and its vault, to the env file. From it Compose takes the values for
+    C(${NAME}) in the layers.
+  - Values arrive bit for bit. Quotes, C($), C(#), backslashes and line breaks need no thought.
+  - Before it writes, it compares the names with the project's C(.env.example), so that a forgotten or misspelled
+    variable is found here and not by the application.
+  - The file is replaced in one step and is readable for its owner only.
+author:
+  - The strata.compose authors (@strata-collections)
+extends_documentation_fragment:
+  - strata.compose._attributes
+attributes:
+  check_mode:
+    description: Compares everything and writes nothing.
+    support: full
+  diff_mode:
+    description: Shows the names of the variables, and of each value the beginning of a digest.
+    support: full
+options:
+  project_dir:
+    description:
+      - Folder on the managed host that holds the Compose files. It has to exist.
+      - Unset options of this module are taken from host variables named C(compose_env_<option>), so this one is usually
+        set once as C(compose_env_project_dir) in the inventory.
+    type: path
+    required: true
+  environment:
+    description:
+      - Name of the environment, such as V(dev), V(test) or V(prod).
+    type: str
+    required: true
+  path:
+    description:
+      - The env file, relative to O(project_dir). By default it is C(.env.<environment>), which
+        M(strata.compose.compose_env) finds by itself.
+      - Of a symbolic link, the file that it points to is replaced.
+    type: path
+  variables:
+    description:
+      - Names and values of the variables. Strings and numbers are written as they are, booleans as C(true) and
+        C(false).
+      - Null and nested values are refused. So is what no container can receive, such as a NUL character.
+      - The file holds these variables and no others, sorted by name.
+    type: dict
+    required: true
+  example:
+    description:
+      - The file that tells which variables there are, relative to O(project_dir). It has to exist.
+      - By default it is C(.env.example), if that exists.
+      - Every variable of the example has to be in O(variables) and the other way round. A line that is commented out,
+        as in C(# SENTRY_DSN=), allows a variable without requiring it.
+    type: path
+  check_example:
+    description:
+      - Compare O(variables) with the example.
+    type: bool
+    default: true
+  owner:
+    description:
+      - Name or number of the user who owns the file. By default that of the existing file, or else the user who runs
+        the module.
+    type: str
+  group:
+    description:
+      - Name or number of the group of the file. By default that of the existing file, or else the group of the user who
+        runs the module.
+    type: str
+seealso:
+  - module: strata.compose.compose_env
+"""
+
+EXAMPLES = r"""
+- name: Have a project folder
+  ansible.builtin.file:
+    path: /tmp/shop
+    state: directory
+    mode: "0750"
+
+- name: Write /tmp/shop/.env.prod
+  strata.compose.compose_env_file:
+    project_dir: /tmp/shop
+    environment: prod
+    variables:
+      TAG: 1.4.2
+      WORKERS: 4
+      DEBUG: false
+      DATABASE_PASSWORD: it's $ecret # exactly as it stands
+
+- name: Write it elsewhere, and without a look at the example
+  strata.compose.compose_env_file:
+    project_dir: /tmp/shop
+    environment: prod
+    path: environments/prod.env
+    check_example: false
+    variables:
+      TAG: 1.4.2
+"""
+
+RETURN = r"""
+path:
+  description: The env file.
+  returned: success
+  type: str
+  sample: /srv/shop/.env.prod
+variables:
+  description: Names of the variables that it holds, sorted.
+  returned: success
+  type: list
+  elements: str
+  sample: [DATABASE_PASSWORD, DEBUG, TAG, WORKERS]
+missing:
+  description: Variables of the example that were not given.
+  returned: failure, when the variables do not fit the example
+  type: list
+  elements: str
+unknown:
+  description: Variables that were given and that the example does not know.
+  returned: failure, when the variables do not fit the example
+  type: list
+  elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.strata.compose.plugins.module_utils._env_file import Wish, place
+from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOSE_ENV_FILE
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=COMPOSE_ENV_FILE, supports_check_mode=True)
+    wish = Wish.from_params(module.params)
+    # Ansible would mask each value wherever it occurs: with WORKERS=2 every 2 in the result. So the values leave the
+    # parameters, which the result shows as its invocation; what is told has none, and the redactor watches over that.
+    module.params["variables"] = sorted(map(str, wish.variables))
+    module.no_log_values.clear()
+    redactor = Redactor()
+    with told_as_module_result(module, redactor) as tell:
+        tell(place(wish, redactor, module.check_mode, module._diff))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+#!/usr/bin/python
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: compose_env_info
+short_description: Tell what a Docker Compose environment is and does
+version_added: 0.1.0
+description:
+  - Gathers services, processes, logs, the resolved configuration, images, variables with the origin of their values,
+    releases, or drift of one environment. Changes nothing, on the engine or on the host.
+  - Secrets are masked in all of it.
+author:
+  - The strata.compose authors (@strata-collections)
+extends_documentation_fragment:
+  - strata.compose._environment
+  - strata.compose._attributes
+attributes:
+  check_mode:
+    description: Gathers the same in check mode.
+    support: full
+  diff_mode:
+    description: Changes nothing, so there is nothing to show.
+    support: none
+options:
+  gather:
+    description:
+      - V(services) are the containers with their states, V(processes) what runs in them, V(logs) what they wrote.
+      - V(config) is the configuration that the layers resolve to now, V(images) what the containers were made from.
+      - V(variables) are those that layers use or env files define, each with the file and line that its value comes
+        from.
+      - V(releases) are the stored ones, newest first. V(drift) is what differs from the current one although nobody
+        deployed it.
+      - Only V(config) and V(variables) need the project's files on the host.
+    type: list
+    elements: str
+    choices: [services, processes, logs, config, images, variables, releases, drift]
+    default: [services]
+  tail:
+    description:
+      - Number of log lines from the end of each container's log.
+    type: int
+    default: 100
+  since:
+    description:
+      - Only log lines after this time, such as V(10m) or V(2026-11-21T08:00:00Z).
+    type: str
+seealso:
+  - module: strata.compose.compose_env
+"""
+
+EXAMPLES = r"""
+- name: See what runs
+  strata.compose.compose_env_info:
+    project_dir: /opt/shop
+    environment: prod
+
+- name: Read the last ten minutes of two services
+  strata.compose.compose_env_info:
+    project_dir: /opt/shop
+    environment: prod
+    gather: [logs]
+    services: [api, app]
+    since: 10m
+
+- name: Fail a scheduled job when somebody changed the environment by hand
+  strata.compose.compose_env_info:
+    project_dir: /opt/shop
+    environment: prod
+    gather: [drift]
+  register: found
+  failed_when: found.drift | length > 0
+"""
+
+RETURN = r"""
+project:
+  description: Compose's project name.
+  returned: success
+  type: str
+environment:
+  description: The environment.
+  returned: success
+  type: str
+release:
+  description: Number of the current release, V(none) before the first.
+  returned: success
+  type: int
+services:
+  description: As M(strata.compose.compose_env#module) returns them.
+  returned: when gathered
+  type: list
+  elements: dict
+processes:
+  description: For each running container its service, name and processes with pid, user, cpu, rss, elapsed and command.
+  returned: when gathered
+  type: list
+  elements: dict
+logs:
+  description: For each container its service, name and lines. Each line begins with its time.
+  returned: when gathered
+  type: list
+  elements: dict
+config:
+  description: The resolved configuration, secrets as the beginning of a digest.
+  returned: when gathered
+  type: dict
+images:
+  description: For each service the name, id, tags, digests, creation time and size in bytes of its image.
+  returned: when gathered
+  type: list
+  elements: dict
+variables:
+  description:
+    - For each variable its name, its value or the beginning of a secret's digest, its origin and where it is used.
+  returned: when gathered
+  type: list
+  elements: dict
+  sample:
+    - name: LOG_LEVEL
+      value: info
+      origin: /opt/shop/.env.prod:3
+      used_in: ["/opt/shop/docker-compose.yml:21"]
+releases:
+  description: The stored releases, newest first, with number, time, actor and whether it is the current one.
+  returned: when gathered
+  type: list
+  elements: dict
+drift:
+  description: The steps that would bring the current release back, each with service, action and reason.
+  returned: when gathered
+  type: list
+  elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
+from ansible_collections.strata.compose.plugins.module_utils._info import gather
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOSE_ENV_INFO
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=COMPOSE_ENV_INFO, supports_check_mode=True)
+    redactor = Redactor()
+    with told_as_module_result(module, redactor) as tell:
+        tell(gather(module.params, redactor))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""Whatever can be checked is checked before anything is touched, and told with the thing, the place and the way out."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from tests.integration.conftest import IMAGE, Environment, Outcome, service
+
+
+def refused(environment: Environment, **options: object) -> Outcome:
+    """A deployment that fails and leaves the engine as it is; the plan tells the same."""
+    before = environment.ids()
+    planned = environment.plan(**options)
+    outcome = environment.run(**options)
+    assert outcome.failed
+    assert planned.message == outcome.message, "the plan does not tell what the deployment tells"
+    assert environment.ids() == before
+    return outcome
+
+
+@pytest.fixture
+def running(environment: Environment) -> Environment:
+    environment.write("compose.yml", {"services": {"web": service()}})
+    environment.deploy()
+    return environment
+
+
+def test_undefined_variable_is_told_with_file_and_line(running: Environment) -> None:
+    running.write("compose.yml", {"services": {"web": service(environment={"A": "${MISSING}", "B": "${ALSO-fine}"})}})
+    outcome = refused(running)
+    lines = (running.folder / "compose.yml").read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if "MISSING" in text)
+    assert f"MISSING ({running.folder}/compose.yml:{line})" in outcome.message
+    assert ".env.dev" in outcome.message
+    assert "ALSO" not in outcome.message
+    assert outcome.result["undefined"] == ["MISSING"]
+
+
+def test_variable_of_the_host_does_not_stand_in(running: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stray ``TAG=`` of whoever starts the job neither defines a variable nor beats the env file."""
+    monkeypatch.setenv("TAG", "999")
+    running.write("compose.yml", {"services": {"web": service(image="busybox:${TAG}")}})
+    assert "TAG" in refused(running).message
+    running.write(".env.dev", "TAG=1\n")
+    assert not running.deploy().changed
+
+
+@pytest.mark.parametrize("kind", ["secrets", "configs"])
+def test_missing_file_of_secrets_and_configs(running: Environment, kind: str) -> None:
+    layer = {"services": {"web": service(**{kind: ["thing"]})}, kind: {"thing": {"file": "./gone.txt"}}}
+    running.write("compose.yml", layer)
+    assert f"{running.folder}/gone.txt is missing" in refused(running).message
+
+
+def test_missing_mounted_file_is_not_made_a_folder(running: Environment) -> None:
+    running.write("compose.yml", {"services": {"web": service(volumes=["./site.conf:/etc/site.conf"])}})
+    assert f"{running.folder}/site.conf is missing" in refused(running).message
+    assert not (running.folder / "site.conf").exists()
+
+
+def test_missing_service_env_file(running: Environment) -> None:
+    running.write("compose.yml", {"services": {"web": service(env_file=["gone.env"])}})
+    assert "gone.env" in refused(running).message
+
+
+def test_host_port_of_a_process_names_the_process(running: Environment) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        running.write("compose.yml", {"services": {"web": service(ports=[f"127.0.0.1:{port}:80"])}})
+        message = refused(running).message
+    assert f"host port 127.0.0.1:{port}/tcp is in use by process " in message
+    assert "(pid " in message
+
+
+def test_host_port_of_a_container_names_its_project(running: Environment) -> None:
+    other = running.engine.containers.run(IMAGE, ["sleep", "60"], detach=True, ports={"80/tcp": ("127.0.0.1", None)})
+    try:
+        other.reload()
+        port = other.ports["80/tcp"][0]["HostPort"]
+        running.write("compose.yml", {"services": {"web": service(ports=[f"{port}:80"])}})
+        assert f"host port 0.0.0.0:{port}/tcp is in use by container {other.name}" in refused(running).message
+    finally:
+        other.remove(force=True)
+
+
+def test_host_port_may_move_between_services(running: Environment) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    running.write("compose.yml", {"services": {"web": service(ports=[f"127.0.0.1:{port}:80"])}})
+    running.deploy()
+    running.write("compose.yml", {"services": {"front": service(ports=[f"127.0.0.1:{port}:80"])}})
+    assert running.deploy().actions == {("web", "remove"), ("front", "create")}
+
+
+def test_host_port_wanted_twice(running: Environment) -> None:
+    twice = {name: service(ports=["127.0.0.1:28999:80"]) for name in ("web", "front")}
+    running.write("compose.yml", {"services": twice})
+    assert "28999/tcp is wanted by service" in refused(running).message
+
+
+def test_unknown_service_names_the_known(running: Environment) -> None:
+    message = refused(running, services=["wbe"]).message
+    assert "unknown service: wbe" in message
+    assert "web" in message
+
+
+def test_unknown_profile_names_the_known(running: Environment) -> None:
+    running.write("compose.yml", {"services": {"web": service(), "debug": service(profiles=["debug"])}})
+    message = refused(running, profiles=["debgu"]).message
+    assert "unknown profile: debgu" in message
+    assert "debug" in message
+
+
+def test_image_that_is_not_here_and_may_not_be_pulled(running: Environment) -> None:
+    running.write("compose.yml", {"services": {"web": service(image="strata-test/none:1")}})
+    assert (
+        "strata-test/none:1 is not here and may not be pulled (pull is never)" in refused(running, pull="never").message
+    )
+
+
+def test_image_that_may_not_be_built(running: Environment) -> None:
+    web = {key: value for key, value in service().items() if key != "image"}
+    running.write("compose.yml", {"services": {"web": {**web, "build": "."}}})
+    assert "may not be built (build is never)" in refused(running, build="never").message
+
+
+def test_image_that_cannot_be_pulled_leaves_everything_running(running: Environment) -> None:
+    running.write("compose.yml", {"services": {"web": service(image="127.0.0.1:9/none:1")}})
+    before = running.ids()
+    outcome = running.run()
+    assert outcome.failed
+    assert "images cannot be had, no container was touched" in outcome.message
+    assert running.ids() == before
+
+
+def test_image_that_cannot_be_built_leaves_everything_running(running: Environment) -> None:
+    web = {key: value for key, value in service().items() if key != "image"}
+    running.write("compose.yml", {"services": {"web": {**web, "build": "."}}})
+    running.write("Dockerfile", f"FROM {IMAGE}\nRUN echo broken && exit 9\n")
+    before = running.ids()
+    outcome = running.run()
+    assert outcome.failed
+    assert "broken" in outcome.message
+    assert running.ids() == before
+
+
+def test_changed_volume_definition_is_refused(environment: Environment) -> None:
+    layers = {"services": {"web": service(volumes=["data:/data"])}, "volumes": {"data": {"labels": {"a": "1"}}}}
+    environment.write("compose.yml", layers)
+    environment.deploy()
+    environment.write("compose.yml", {**layers, "volumes": {"data": {"labels": {"a": "2"}}}})
+    assert "volume data changed" in refused(environment).message
+
+
+def test_no_layers_tells_what_was_looked_for(environment: Environment) -> None:
+    message = refused(environment).message
+    assert f"no Compose file for environment dev in {environment.folder}" in message
+    assert "docker-compose.yml" in message
+
+
+def test_broken_layer_is_told_with_composes_words(running: Environment) -> None:
+    running.write("compose.yml", "services:\n  web:\n    imagee: busybox\n")
+    assert "imagee" in refused(running).message
+
+
+def test_missing_layer_and_env_file_are_named(running: Environment) -> None:
+    assert f"layer not found: {running.folder}/gone.yml" in refused(running, files=["gone.yml"]).message
+    assert f"env file not found: {running.folder}/gone.env" in refused(running, env_files=["gone.env"]).message
+
+
+def test_project_name_that_compose_would_refuse(running: Environment) -> None:
+    assert "project_name 'Shop!' is not allowed" in refused(running, project_name="Shop!").message
+
+
+def test_scale_of_an_unknown_service_and_no_number(running: Environment) -> None:
+    assert "unknown service: api" in refused(running, scale={"api": 2}).message
+    assert "scale of service web is 'many'" in refused(running, scale={"web": "many"}).message

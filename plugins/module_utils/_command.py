@@ -162,10 +162,10 @@ def with_env(model: t.Mapping[str, t.Any], service: str, env: t.Mapping[str, str
 def told_failure(command: Command, rc: int, output: str, errors: str) -> str:
     """Why the command counts as failed, with the end of what it printed."""
     last = "\n".join((errors.strip() or output.strip() or "it printed nothing").splitlines()[-20:])[-2000:]
-    if CANNOT_START.search(errors) or (rc in (126, 127) and not output):
+    if rc in (126, 127) or CANNOT_START.search(errors):
         return (
-            f"service {command.service}: {command.argv[0]} could not be executed in the container "
-            f"(exit code {rc}): {last}\nLook at argv, user and workdir, and at what the image contains."
+            f"service {command.service}: {command.argv[0]} could not be executed in the container (exit code {rc}): "
+            f"{last}\nLook at argv, user and workdir, and at what the image contains."
         )
     return f"service {command.service}: the command ended with exit code {rc}{_signal(rc)}: {last}"
 

@@ -224,6 +224,7 @@ class _Scope:
         return value or ""
 
     def _braced(self, expression: str) -> str:
+        """An argument that is not used is not looked at, as since Compose 5.1.2; older ones fail on errors in it."""
         operator = OPERATOR.search(expression)
         if not operator:
             return self._plain(expression)

@@ -22,27 +22,15 @@ from ansible_collections.strata.compose.plugins.module_utils._redact import Reda
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._resolve import find_project, require_services, resolve
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
-from ansible_collections.strata.compose.plugins.module_utils._session import Result, Session, open_session
+from ansible_collections.strata.compose.plugins.module_utils._session import Session, open_session
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
 if t.TYPE_CHECKING:
-    from ansible.module_utils.basic import AnsibleModule
+    from ansible_collections.strata.compose.plugins.module_utils._session import Result
 
-HIDDEN = ("env", "stdin", "stdin_base64")
 MARK = "STRATA_EXEC"
 """Variable of a command's processes, by which they are found in the container when their time is over."""
-
-
-def options_of(module: AnsibleModule) -> Options:
-    """The options of a module, whose own copy forgets those that must not be told.
-
-    Ansible would mask their values in every text and number of the result, be it a ``1``. The redactor knows better.
-    """
-    options = dict(module.params)
-    module.params.update({name: "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" for name in HIDDEN if options[name] is not None})
-    module.no_log_values.clear()
-    return options
 
 
 def execute(options: Options, redactor: Redactor, check: bool) -> Result:
@@ -58,7 +46,7 @@ def _inside(session: Session) -> Result:
     """In the container that the release knows; in another one only after the engine refused that one."""
     container = _recorded(session) or _running(session)
     rc = _exec(session, container)
-    if rc == 1 and session.output.is_silent and _is_refused(session, container):
+    if rc == 1 and _is_refused(session, container):
         session.begin_anew()
         container = _running(session)
         rc = _exec(session, container)
@@ -74,8 +62,14 @@ def _recorded(session: Session) -> str | None:
 
 
 def _is_refused(session: Session, container: str) -> bool:
-    """Whether the engine did not let the command in, so that it has not been run: it names the container then."""
-    return container in session.output.errors() and container not in _listed(session, "--filter", "status=running")
+    """Whether the engine did not let the command in, so that it has not been run: it names the container then.
+
+    Raises `ComposeFailure` when the engine cannot be reached, which looks the same as a command that failed.
+    """
+    errors = session.output.errors()
+    if not errors or not session.output.is_silent:
+        return False
+    return container not in _listed(session, "--filter", "status=running") and container in errors
 
 
 def _running(session: Session) -> str:
@@ -83,7 +77,7 @@ def _running(session: Session) -> str:
     running = _listed(session, "--filter", "status=running")
     if running:
         return min(running, key=lambda each: int(running[each][0] or 0))
-    known = [f"{name} is {status}" for _number, name, status in _listed(session, "--all").values()]
+    known = [f"{name} is {state}" for _number, name, state in _listed(session, "--all").values()]
     service, index = session.command.service, session.command.index
     raise ComposeFailure(
         f"service {service}{f' number {index}' if index else ''} of {session.project} does not run: "
@@ -94,12 +88,12 @@ def _running(session: Session) -> str:
 
 
 def _listed(session: Session, *filters: str) -> dict[str, tuple[str, ...]]:
-    """Containers of the service by id: number, name and status."""
+    """Containers of the service by id: number, name and state."""
     labels = {"project": session.project, "service": session.command.service, "oneoff": "False"}
     if session.command.index is not None:
         labels["container-number"] = str(session.command.index)
     wanted = compose.repeated("--filter", (f"label={LABEL}{name}={value}" for name, value in labels.items()))
-    shape = "{{.ID}}\t{{.Label " + f'"{LABEL}container-number"' + "}}\t{{.Names}}\t{{.Status}}"
+    shape = "{{.ID}}\t{{.Label " + f'"{LABEL}container-number"' + "}}\t{{.Names}}\t{{.State}}"
     listed = session.cli.docker("ps", "--no-trunc", *wanted, *filters, "--format", shape)
     rows = (line.split("\t") for line in listed.text.splitlines())
     return {row[0]: tuple(row[1:]) for row in rows}
@@ -112,11 +106,11 @@ def _exec(session: Session, container: str) -> int:
         options = [
             *compose.manner_of_command(command.user, command.workdir, command.detach),
             *compose.repeated("--env", (f"{MARK}={session.token}", *variables)),
-            *("--env-file", path),
+            *(("--env-file", path) if content else ()),
         ]
         argv = compose.execute(container, session.stdin is not None, options, command.words(session.token))
         try:
-            return _run(session, ["docker", *argv], variables)
+            return session.run(["docker", *argv], variables)
         except ComposeFailure as failure:
             raise _told_late(session, failure, lambda: _end_inside(session, container)) from None
 
@@ -132,7 +126,7 @@ def _once(session: Session) -> Result:
         argv = compose.run_once(name, command.service, options, command.words(session.token))
         program = [*session.cli.compose_program(), *begin, "--progress", "quiet", *argv]
         try:
-            rc = _run(session, program, {**release.variables, "COMPOSE_IGNORE_ORPHANS": "1"})
+            rc = session.run(program, {**release.variables, "COMPOSE_IGNORE_ORPHANS": "1"})
         except BaseException as failure:
             ended = _is_removed(session, name)
             if isinstance(failure, ComposeFailure):
@@ -161,25 +155,14 @@ def _require_started(session: Session, name: str, rc: int) -> None:
     if session.cli.docker("events", "--since", "0", "--until", "0s", *filters, "--format", "{{.ID}}").output:
         return
     _is_removed(session, name)
-    errors = session.output.errors().strip()
+    facts, errors = session.facts(rc), session.output.errors()
     if _command.CANNOT_START.search(errors):
-        return
+        message = _command.told_failure(session.command, rc, "", errors)
+        raise ComposeFailure(message, **{**facts, "error_kind": "command_failed"})
     raise ComposeFailure(
-        f"service {session.command.service}: no one-off container could be started: {errors}. Nothing was run.",
-        **{**session.facts(rc), "error_kind": "not_running"},
+        f"service {session.command.service}: no one-off container could be started: {errors.strip()}. Nothing was run.",
+        **{**facts, "error_kind": "not_running"},
     )
-
-
-def _run(session: Session, argv: t.Sequence[str], variables: t.Mapping[str, str]) -> int:
-    completed = session.cli.run(
-        argv,
-        stdin=session.stdin,
-        timeout=session.options["timeout"],
-        accept=None,
-        variables=variables,
-        into=session.output.files,
-    )
-    return completed.rc
 
 
 @contextlib.contextmanager
@@ -201,7 +184,8 @@ def _told_late(session: Session, failure: ComposeFailure, end: t.Callable[[], bo
         f"service {session.command.service}: the command did not end within {session.options['timeout']} s. "
         f"{ended} Raise timeout if it needs longer."
     )
-    return ComposeFailure(message, **{**session.facts(None), "changed": True, "error_kind": "timeout"})
+    changed = not session.command.read_only
+    return ComposeFailure(message, **{**session.facts(None), "changed": changed, "error_kind": "timeout"})
 
 
 def _end_inside(session: Session, container: str) -> bool:

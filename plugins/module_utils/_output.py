@@ -24,7 +24,7 @@ KEPT = 20
 """Files of complete output that stay in the folder."""
 
 MARGIN = 1 << 16
-"""Bytes read before a tail and not told: a secret that is cut by its beginning is recognised and masked all the same."""
+"""Bytes read before a tail and not told: a secret that the tail would cut is recognised and masked all the same."""
 
 TEMPORARY = "/var/tmp"
 """Meant for large files, where ``/tmp`` may be memory."""

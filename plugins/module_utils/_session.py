@@ -28,7 +28,13 @@ from ansible_collections.strata.compose.plugins.module_utils._resolve import nam
 from ansible_collections.strata.compose.plugins.module_utils._scene import state_dir_of
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 
-Result = t.Dict[str, t.Any]
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+    Result = dict[str, t.Any]
+    Input = bytes | t.IO[bytes] | None
+
+HIDDEN = ("env", "stdin", "stdin_base64")
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Session:
     store: ReleaseStore
     release: Release | None
     command: Command
-    stdin: bytes | t.IO[bytes] | None
+    stdin: Input
     output: Output
     token: str = field(default_factory=lambda: secrets.token_hex(6))
     """stands for this command wherever it must not be taken for another one"""
@@ -53,8 +59,9 @@ class Session:
         return self.command.env or {}
 
     def begin(self) -> Result:
-        """The part of the result that is known before."""
+        """The part of the result that is known before; Ansible would take any ``rc`` but 0 for a failure."""
         return {
+            "failed": False,
             "project": self.project,
             "environment": self.options["environment"],
             "release": self.release.number if self.release else None,
@@ -83,11 +90,34 @@ class Session:
         told = self.output.told(self.options["max_output"], self.redactor, path)
         return {**self.begin(), "rc": rc, **told, "seconds": round(time.monotonic() - self.started, 3)}
 
+    def run(self, argv: t.Sequence[str], variables: t.Mapping[str, str]) -> int:
+        """Start the CLI with the command's input and output; its exit code is that of the command or its own."""
+        completed = self.cli.run(
+            argv,
+            stdin=self.stdin,
+            timeout=self.options["timeout"],
+            accept=None,
+            variables=variables,
+            into=self.output.files,
+        )
+        return completed.rc
+
     def begin_anew(self) -> None:
         """Forget the output and rewind the input of a command that has not been run."""
         self.output.forget()
         if self.stdin and not isinstance(self.stdin, bytes):
             self.stdin.seek(0)
+
+
+def options_of(module: AnsibleModule) -> Options:
+    """The options of a module, whose own copy forgets those that must not be told.
+
+    Ansible would mask their values in every text and number of the result, be it a ``1``. The redactor knows better.
+    """
+    options = dict(module.params)
+    module.params.update({name: "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" for name in HIDDEN if options[name] is not None})
+    module.no_log_values.clear()
+    return options
 
 
 @contextlib.contextmanager
@@ -115,7 +145,7 @@ def _secrets_of_env(command: Command, project: str, options: Options) -> set[str
     return secrets_of(env) | {value for value in env.values() if value not in public}
 
 
-def _input(options: Options) -> t.ContextManager[t.Union[bytes, t.IO[bytes], None]]:
+def _input(options: Options) -> t.ContextManager[Input]:
     """What the command is to read: bytes, an open file, or nothing."""
     try:
         if options["stdin_file"]:

@@ -85,3 +85,15 @@ COMPOSE_ENV_FILE: Spec = {
     "owner": {"type": "str"},
     "group": {"type": "str"},
 }
+
+COMPOSE_FILES: Spec = {
+    "project_dir": ENVIRONMENT["project_dir"],
+    "src": {"type": "path", "required": True},
+    "exclude": {"type": "list", "elements": "str", "default": []},
+    "delete": {"type": "bool", "default": True},
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
+    "state_dir": ENVIRONMENT["state_dir"],
+    "manifest": {"type": "dict"},
+    "archive": {"type": "path"},
+}

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Make the images that tests, examples and benchmarks run.
 
 Each image comes from a registry when one can be reached, else from its recipe in this folder and from Debian's

@@ -151,7 +151,6 @@ harmless = [
     "$1",
     "}",
     "\\",
-    "\\n",
     "\\$",
     "\\t",
     "\\0101",
@@ -160,6 +159,8 @@ harmless = [
     "=",
     ":",
     "-",
+    "it's",
+    '"',
 ]
 reference = st.one_of(known.map("${}".format), known.map("${{{}}}".format))
 
@@ -168,12 +169,15 @@ def words(*more: str):
     return st.lists(st.one_of(st.sampled_from([*harmless, *more]), reference), max_size=4).map("".join)
 
 
-# What is malformed or required stands outside of defaults: older versions of Compose fail on it even in an unused one.
+# What is malformed or required stands outside of defaults: before 5.1.2 Compose fails on it even in an unused one. A line
+# break, which \\n is in double quotes, makes braces malformed.
 default = st.recursive(
     words(), lambda inner: st.builds("${{{}{}{}}}".format, known, st.sampled_from([":-", "-", ":+", "+"]), inner)
 )
 required = st.builds("${{{}{}{}}}".format, known, st.sampled_from([":?", "?"]), words())
-text_with_references = st.builds("{}{}{}".format, words("{"), st.one_of(default, default, default, required), words())
+text_with_references = st.builds(
+    "{}{}{}".format, words("{", "\\n"), st.one_of(default, default, default, required), words("\\n")
+)
 unquoted = text_with_references.filter(lambda text: text.lstrip()[:1] not in ("'", '"'))
 single = st.one_of(text_with_references, value).map(lambda text: "'" + text.rstrip("\\").replace("'", "\\'") + "'")
 double = st.one_of(text_with_references, words()).map(lambda text: '"' + text.rstrip("\\").replace('"', '\\"') + '"')

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Bring up managed hosts on this machine: containers with ssh, a file system and an engine of their own.
 
     python tests/lab/hosts.py up --name strata --count 3 --image shop-api:1.0.0 --inventory lab.yml

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Starts the host's engine, if it has one, with the arguments given here; then becomes its ssh server.
 # Who may log in as root or deploy: AUTHORIZED_KEYS, or the file /run/secrets/authorized_keys.
 set -euo pipefail

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Renders the templates, runs the scripts beside it, then becomes nginx.
 set -euo pipefail
 

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Makes the database cluster on the first start, then becomes the server.
 set -euo pipefail
 

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Starts redis-server as user redis, reachable from other containers.
 set -euo pipefail
 

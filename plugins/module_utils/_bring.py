@@ -159,6 +159,6 @@ def _texts(wish: Wish, host: Host, difference: Difference) -> dict[str, str]:
 def _warn_of_kept(difference: Difference, root: str, warn: t.Callable[[str], None]) -> None:
     if difference.kept:
         warn(
-            f"The source no longer has these files, but they were changed in {root} since they were brought. They stay, "
-            f"and are no longer looked after: {_tree.names(difference.kept)}. Remove them by hand if nobody needs them."
+            f"The source no longer has {_tree.names(difference.kept)}, but it was changed on the host since. "
+            f"It stays in {root} and is no longer looked after; remove it by hand if nobody needs it."
         )

@@ -235,7 +235,8 @@ class _Scope:
             raise ComposeFailure(
                 f"{self.place}: {self.name} requires the variable {name}: {argument or 'it is not set.'}"
             )
-        return self.substituted(argument) if unset == (operator[2] == "-") and operator[2] != "?" else value or ""
+        uses_argument = {"-": unset, "+": not unset, "?": False}[operator[2]]
+        return self.substituted(argument) if uses_argument else value or ""
 
 
 def _closing_brace(expression: str) -> int:

@@ -9,9 +9,7 @@ The container of a deployed service is known from its release, so ``docker exec`
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils import _command
@@ -22,7 +20,7 @@ from ansible_collections.strata.compose.plugins.module_utils._redact import Reda
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._resolve import find_project, require_services, resolve
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
-from ansible_collections.strata.compose.plugins.module_utils._session import Session, open_session
+from ansible_collections.strata.compose.plugins.module_utils._session import Session, in_memory, open_session
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
@@ -38,7 +36,7 @@ def execute(options: Options, redactor: Redactor, check: bool) -> Result:
     with open_session(options, redactor) as session:
         if check and not session.command.read_only:
             told = "skipped in check mode, for the command is not said to be read_only"
-            return {**session.begin(), "changed": False, "skipped": True, "rc": None, "msg": told}
+            return {**session.begin(), "changed": False, "skipped": True, "msg": told}
         return _once(session) if session.command.one_off else _inside(session)
 
 
@@ -102,7 +100,7 @@ def _listed(session: Session, *filters: str) -> dict[str, tuple[str, ...]]:
 def _exec(session: Session, container: str) -> int:
     command = session.command
     content, variables = _command.env_ways(session.env)
-    with _in_memory(content) as path:
+    with in_memory(content) as path:
         options = [
             *compose.manner_of_command(command.user, command.workdir, command.detach),
             *compose.repeated("--env", (f"{MARK}={session.token}", *variables)),
@@ -120,7 +118,7 @@ def _once(session: Session) -> Result:
     command, release = session.command, _release_of(session)
     name = f"{session.project}-{command.service}-run-{session.token}"
     model = _command.with_env(release.model, command.service, session.env)
-    with _in_memory(json.dumps(model).encode("utf-8", "surrogateescape")) as path:
+    with in_memory(json.dumps(model).encode("utf-8", "surrogateescape")) as path:
         begin = compose.from_model(session.project, release.resolved_from["directory"], path, "/dev/null")
         options = compose.manner_of_command(command.user, command.workdir, command.detach)
         argv = compose.run_once(name, command.service, options, command.words(session.token))
@@ -128,9 +126,9 @@ def _once(session: Session) -> Result:
         try:
             rc = session.run(program, {**release.variables, "COMPOSE_IGNORE_ORPHANS": "1"})
         except BaseException as failure:
-            ended = _is_removed(session, name)
+            told = _removed(session, name)
             if isinstance(failure, ComposeFailure):
-                raise _told_late(session, failure, lambda: ended) from None
+                raise _told_late(session, failure, lambda: told) from None
             raise
     if rc and session.output.is_silent:
         _require_started(session, name, rc)
@@ -154,7 +152,7 @@ def _require_started(session: Session, name: str, rc: int) -> None:
     filters = compose.repeated("--filter", (f"container={name}", "event=die"))
     if session.cli.docker("events", "--since", "0", "--until", "0s", *filters, "--format", "{{.ID}}").output:
         return
-    _is_removed(session, name)
+    _removed(session, name)
     facts, errors = session.facts(rc), session.output.errors()
     if _command.CANNOT_START.search(errors):
         message = _command.told_failure(session.command, rc, "", errors)
@@ -165,42 +163,34 @@ def _require_started(session: Session, name: str, rc: int) -> None:
     )
 
 
-@contextlib.contextmanager
-def _in_memory(content: bytes) -> t.Iterator[str]:
-    """A path under which child processes of this user read the content, which is in no folder and on no disk."""
-    handle = os.memfd_create("strata")
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        yield f"/proc/{os.getpid()}/fd/{handle}"
-
-
-def _told_late(session: Session, failure: ComposeFailure, end: t.Callable[[], bool]) -> ComposeFailure:
+def _told_late(session: Session, failure: ComposeFailure, end: t.Callable[[], str]) -> ComposeFailure:
     """The failure of a command whose time is over, once it has been ended; other failures as they are."""
     if failure.facts.get("error_kind") != "timeout":
         return failure
-    ended = "It was ended." if end() else "It could not be found there to be ended, so it may go on running."
     message = (
         f"service {session.command.service}: the command did not end within {session.options['timeout']} s. "
-        f"{ended} Raise timeout if it needs longer."
+        f"{end()} Raise timeout if it needs longer."
     )
     changed = not session.command.read_only
     return ComposeFailure(message, **{**session.facts(None), "changed": changed, "error_kind": "timeout"})
 
 
-def _end_inside(session: Session, container: str) -> bool:
+def _end_inside(session: Session, container: str) -> str:
     """Kill the command's processes in a container that lives on, for the engine lets them run without their client.
 
-    The command's own user may read their variables; where it has become another one, root needs privileges to.
+    Root with privileges can tell them all. Elsewhere a user can tell only those of its own.
     """
-    own = compose.manner_of_command(session.command.user, None, False)
     script = ("sh", "-c", _command.END_ALL, "sh", f"{MARK}={session.token}")
-    for options in (own, ["--privileged", "--user", "0"]):
+    own = compose.manner_of_command(session.command.user, None, False)
+    ways = ((("--privileged", "--user", "0"), "It was ended."), (own, "It was ended as far as it ran as its own user."))
+    for options, told in ways:
         ended = session.cli.docker("exec", *options, container, *script, accept=None, timeout=30)
         if ended.rc == 0 and ended.output:
-            return True
-    return False
+            return told
+    return "It was not found in the container, which takes sh and grep there, so it may go on."
 
 
-def _is_removed(session: Session, name: str) -> bool:
-    return session.cli.docker("rm", "--force", "--volumes", name, accept=None, timeout=60).rc == 0
+def _removed(session: Session, name: str) -> str:
+    """Remove a one-off container, whatever it does."""
+    gone = session.cli.docker("rm", "--force", "--volumes", name, accept=None, timeout=60).rc == 0
+    return "It was ended, and its container removed." if gone else f"Its container {name} could not be removed."

@@ -26,6 +26,9 @@ KEPT = 20
 MARGIN = 1 << 16
 """Bytes read before a tail and not told: a secret that the tail would cut is recognised and masked all the same."""
 
+LONGEST = 1 << 14
+"""Bytes at the beginning of what was read that are never told, for they may be the rest of a secret."""
+
 TEMPORARY = "/var/tmp"
 """Meant for large files, where ``/tmp`` may be memory."""
 
@@ -83,7 +86,7 @@ def masked_tail(read: bytes, maximum: int, size: int, redactor: Redactor) -> byt
     content = text.encode("utf-8", "surrogateescape")
     if size <= maximum:
         return content
-    wanted = maximum if len(read) == size else min(maximum, max(0, len(content) - MARGIN))
+    wanted = maximum if len(read) == size else min(maximum, max(0, len(content) - LONGEST))
     tail = content[max(0, len(content) - wanted) :]
     start = next((at for at, byte in enumerate(tail[:4]) if byte & 0xC0 != 0x80), 0)
     return tail[start:] if _is_text(tail[start:]) else tail

@@ -67,6 +67,7 @@ class Session:
             "release": self.release.number if self.release else None,
             "service": self.command.service,
             "argv": list(self.command.argv),
+            "rc": None,
             "actions": [],
         }
 
@@ -158,3 +159,13 @@ def _input(options: Options) -> t.ContextManager[Input]:
         raise ComposeFailure(f"stdin_base64 is not in base64 ({error}).") from error
     text = options["stdin"]
     return contextlib.nullcontext(None if text is None else text.encode("utf-8", "surrogateescape"))
+
+
+@contextlib.contextmanager
+def in_memory(content: bytes) -> t.Iterator[str]:
+    """A path under which child processes of this user read the content, which is in no folder and on no disk."""
+    handle = os.memfd_create("strata")
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        yield f"/proc/{os.getpid()}/fd/{handle}"

@@ -169,15 +169,15 @@ options:
   timeout:
     description:
       - Seconds that the command may take. After that it is killed, and its children with it.
-      - In a running container they are found by a variable C(STRATA_EXEC) that the command gets. That takes C(sh) and
-        C(grep) in the container and, if the command has changed its user, an engine that allows privileged containers.
-        Otherwise the command may go on. The message says which it is.
+      - In a running container its processes are found by a variable C(STRATA_EXEC) that it gets. That takes C(sh) and
+        C(grep) in the container and, if it has changed its user, an engine that allows privileged processes. Otherwise
+        it may go on. The message says which it is.
     type: int
     default: 600
   max_output:
     description:
-      - Bytes of standard output and of standard error that the result may hold. Of more, it holds the end, and a file on
-        the host the whole, see RV(stdout_file). V(0) keeps all output on the host.
+      - Bytes of standard output and of standard error that the result may hold. Of more, it holds the end, and a file
+        on the host the whole, see RV(stdout_file). V(0) keeps all output on the host.
     type: int
     default: 65536
 seealso:
@@ -277,7 +277,8 @@ stdout_base64:
   returned: when it is not valid UTF-8
   type: str
 stdout_file:
-  description: File on the managed host with all of the standard output, unmasked and for its owner only. The last 20 are kept.
+  description:
+    - File on the managed host with all of the standard output, unmasked and for its owner only. The last 20 are kept.
   returned: when it exceeds O(max_output)
   type: str
   sample: /var/lib/strata/shop-prod/output/20261121T080000-api-0b5e3a91c2d4.stdout

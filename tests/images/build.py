@@ -1,7 +1,7 @@
 """Make the images that tests, examples and benchmarks run.
 
-Each image comes from a registry when one can be reached, else from its recipe in this folder and from Debian's
-packages. An image made here carries the digest of its recipe as a label, so that it is made again only when the
+Each image comes from a registry when one can be reached, else from Debian's packages and its recipe: a folder here or in
+the example. An image made here carries the digest of its recipe as a label, so that it is made again only when the
 recipe changed; an image without that label is somebody's own and is used as it is.
 """
 
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
+SHOP = "../../examples/shop"
 LABEL = "strata.recipe"
 PULL_SECONDS = 20
 
@@ -54,8 +55,9 @@ class Recipe:
     def digest(self) -> str:
         """What its content is: the same in every checkout."""
         told = hashlib.sha256(repr((self.image, self.options)).encode())
-        for path in sorted(path for path in (FOLDER / self.folder).rglob("*") if path.is_file()):
-            told.update(f"{path.relative_to(FOLDER)}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+        files = (path for path in (FOLDER / self.folder).rglob("*") if path.is_file())
+        for path in sorted(path for path in files if path.parent.name != "__pycache__"):
+            told.update(f"{os.path.relpath(path, FOLDER)}\0{path.stat().st_size}\0".encode() + path.read_bytes())
         return told.hexdigest()
 
 
@@ -64,6 +66,8 @@ RECIPES = (
     Recipe("redis:8", "redis"),
     Recipe("nginx:1", "nginx"),
     Recipe("busybox:1", "busybox"),
+    Recipe("shop-api:1.0.0", f"{SHOP}/api", published=False),
+    Recipe("shop-app:1.0.0", f"{SHOP}/app", published=False),
     Recipe("strata-managed-host:latest", "managed-host", published=False),
     Recipe("strata-registry:latest", "registry", published=False, wanted=False),
     *(

@@ -169,8 +169,8 @@ def words(*more: str):
     return st.lists(st.one_of(st.sampled_from([*harmless, *more]), reference), max_size=4).map("".join)
 
 
-# What is malformed or required stands outside of defaults: before 5.1.2 Compose fails on it even in an unused one. A line
-# break, which \\n is in double quotes, makes braces malformed.
+# What is malformed or required stands outside of defaults: before 5.1.2 Compose fails on it even in an unused one.
+# A line break, which \\n is in double quotes, makes braces malformed.
 default = st.recursive(
     words(), lambda inner: st.builds("${{{}{}{}}}".format, known, st.sampled_from([":-", "-", ":+", "+"]), inner)
 )

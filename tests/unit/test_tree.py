@@ -5,12 +5,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible_collections.strata.compose.plugins.module_utils import _tree
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._tree import FOLDER, SPECIAL, Entry, Host
 from ansible_collections.strata.compose.plugins.module_utils._tree_diff import LARGEST, masked, text_of
 from ansible_collections.strata.compose.plugins.plugin_utils._patterns import ALWAYS, fits, is_left_out
+
+
+def cases(*rows: tuple[Any, ...]) -> list[Any]:
+    """Rows of a table whose first column says what the row shows."""
+    return [pytest.param(*row, id=it) for it, *row in rows]
 
 
 def file(content: str = "1", mode: int = 0o644, uid: int | None = None, gid: int | None = None) -> Entry:
@@ -26,8 +33,8 @@ def lists(difference: _tree.Difference) -> dict[str, tuple[str, ...]]:
 
 
 @pytest.mark.parametrize(
-    ("it", "wanted", "found", "brought", "delete", "expected"),
-    [
+    ("wanted", "found", "brought", "delete", "expected"),
+    cases(
         ("does nothing when all is equal", {"a": file()}, {"a": file()}, {"a": "1"}, True, {}),
         ("creates what is missing", {"b": file(), "a": file()}, {}, {}, True, {"created": ("a", "b")}),
         ("replaces other content", {"a": file("2")}, {"a": file("1")}, {}, True, {"replaced": ("a",)}),
@@ -44,21 +51,21 @@ def lists(difference: _tree.Difference) -> dict[str, tuple[str, ...]]:
         ("keeps what was changed since", {}, {"a": file("2")}, {"a": "1"}, True, {"kept": ("a",)}),
         ("removes nothing when told so", {}, {"a": file("1")}, {"a": "1"}, False, {}),
         ("does not miss what is gone", {}, {}, {"a": "1"}, True, {}),
-    ],
+    ),
 )
-def test_difference(it, wanted, found, brought, delete, expected):
+def test_difference(wanted, found, brought, delete, expected):
     assert lists(_tree.compare(wanted, host(found), brought, delete)) == expected
 
 
 @pytest.mark.parametrize(
-    ("it", "found", "done", "record"),
-    [
+    ("found", "done", "record"),
+    cases(
         ("lists what is wanted", {}, (), {"new": "2"}),
         ("keeps what is still there, for a later run", {"old": file()}, (), {"new": "2", "old": "1"}),
         ("forgets what was removed", {"old": file()}, ("old",), {"new": "2"}),
-    ],
+    ),
 )
-def test_record(it, found, done, record):
+def test_record(found, done, record):
     assert _tree.brought_after({"new": file("2")}, host(found), {"old": "1"}, done) == record
 
 
@@ -94,8 +101,8 @@ def test_a_file_below_a_link_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("it", "wanted", "there", "brought", "says"),
-    [
+    ("wanted", "there", "brought", "says"),
+    cases(
         ("names a file where a folder must be", ["a/b"], host({}, {"a": "a file"}), {}, "a is a file"),
         ("names a folder with files", ["a"], host({"a": Entry(FOLDER)}, a=["a/b"]), {}, "a is a folder"),
         ("names what is no file", ["a"], host({"a": Entry(SPECIAL)}), {}, "a is neither a file nor a folder"),
@@ -103,9 +110,9 @@ def test_a_file_below_a_link_is_refused():
         ("but not when it changed", ["a/b"], host({"a": file("2")}, {"a": "a file"}), {"a": "1"}, "a is a file"),
         ("takes an empty folder for none", ["a"], host({"a": Entry(FOLDER)}, a=[]), {}, None),
         ("nor one of its own", ["a"], host({"a": Entry(FOLDER), "a/b": file()}, a=["a/b"]), {"a/b": "1"}, None),
-    ],
+    ),
 )
-def test_obstacles(it, wanted, there, brought, says):
+def test_obstacles(wanted, there, brought, says):
     tree = {path: file() for path in wanted}
     difference = _tree.compare(tree, there, brought, delete=True)
     if says is None:
@@ -193,8 +200,8 @@ def test_a_changed_secret_shows_as_changed():
 
 
 @pytest.mark.parametrize(
-    ("it", "content", "path", "mode"),
-    [
+    ("content", "path", "mode"),
+    cases(
         ("is too large", b"x" * (LARGEST + 1), "a", 0o644),
         ("is no text", b"\xff\xfe", "a", 0o644),
         ("has NUL characters", b"a\0b", "a", 0o644),
@@ -202,9 +209,9 @@ def test_a_changed_secret_shows_as_changed():
         ("has a secret's name", b"text", "conf/db_password.txt", 0o644),
         ("is a key by its name", b"text", "tls/server.key", 0o644),
         ("is a key", b"-----BEGIN PRIVATE KEY-----\n", "a", 0o644),
-    ],
+    ),
 )
-def test_contents_that_are_not_shown(it, content, path, mode):
+def test_contents_that_are_not_shown(content, path, mode):
     assert text_of(content, path, mode) is None
 
 

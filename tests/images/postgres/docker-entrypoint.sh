@@ -5,6 +5,7 @@ set -euo pipefail
 main() {
     [[ ${1:-} == -* ]] && set -- postgres "$@"
     if [[ $1 == postgres ]] && ! asks_for_help "$@"; then
+        read_settings
         if [[ $(id -u) == 0 ]]; then
             own_data_directory
             export HOME=/var/lib/postgresql
@@ -33,11 +34,15 @@ own_data_directory() {
     chmod 700 "$PGDATA"
 }
 
-first_start() {
+# As root, if the container starts as root: a secret need not be readable for the user postgres.
+read_settings() {
     from_file POSTGRES_PASSWORD
     from_file POSTGRES_USER postgres
     from_file POSTGRES_DB "$POSTGRES_USER"
     from_file POSTGRES_INITDB_ARGS
+}
+
+first_start() {
     require_password
     make_cluster
     server start "$@"

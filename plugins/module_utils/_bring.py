@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from ansible_collections.strata.compose.plugins.module_utils import _tree
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
-from ansible_collections.strata.compose.plugins.module_utils._scene import state_dir_of
+from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
 from ansible_collections.strata.compose.plugins.module_utils._tree import Difference, Host
 from ansible_collections.strata.compose.plugins.module_utils._tree_diff import LARGEST, text_of
 from ansible_collections.strata.compose.plugins.module_utils._tree_host import observe

@@ -134,6 +134,8 @@ class Cli:
                 cwd="/",
                 env={**self.environment, **variables},
                 start_new_session=True,
+                # The project's lock is inheritable, and nothing else: it outlives us in a CLI that is still at work.
+                close_fds=False,
             )
         except FileNotFoundError:
             raise ComposeFailure(

@@ -47,7 +47,8 @@ def masked_definition(definition: t.Any, name: str = "") -> t.Any:
         return {key: masked_definition(value, str(key)) for key, value in definition.items()}
     if isinstance(definition, list):
         return [masked_definition(value, name) for value in definition]
-    return fingerprint(definition) if isinstance(definition, str) and is_secret_name(name) else definition
+    is_secret = isinstance(definition, str) and is_secret_name(name)
+    return fingerprint(definition.replace("$$", "$")) if is_secret else definition
 
 
 def _shown_value(field: str, value: t.Any) -> str:

@@ -17,7 +17,7 @@ def replace_file(path: str, content: bytes, mode: int = 0o600) -> None:
     """Write beside ``path``, flush to the disk, rename over it; folders that are missing are made with 0700."""
     folder = os.path.dirname(path)
     try:
-        _make_folder(folder)
+        make_folder(folder)
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{os.path.basename(path)}.")
     except OSError as error:
         raise ComposeFailure(f"{path} cannot be written: {error.strerror}.") from error
@@ -34,10 +34,10 @@ def replace_file(path: str, content: bytes, mode: int = 0o600) -> None:
         raise ComposeFailure(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def _make_folder(path: str) -> None:
+def make_folder(path: str) -> None:
     """Make a folder and those above it for the owner only; `os.makedirs` gives the mode to the last one alone."""
     if path and not os.path.isdir(path):
-        _make_folder(os.path.dirname(path))
+        make_folder(os.path.dirname(path))
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from ansible_collections.strata.compose.plugins.module_utils import _operate, _plan, _report
+from ansible_collections.strata.compose.plugins.module_utils import _operations, _plan, _report
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, allowed_environment, parsed_json
 from ansible_collections.strata.compose.plugins.module_utils._differences import masked_definition
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
@@ -35,7 +35,8 @@ class Subject:
 
     def __init__(self, options: Options, redactor: Redactor) -> None:
         self.options = options
-        self.name, self.cli, self.store = _operate.by_name(options, redactor)
+        self.cli, self.store = _operations.find_by_name(options, redactor)
+        self.name = self.store.project
         self.current = self.store.current()
         self.redactor = redactor
         self.snapshot = observe(self.cli, self.name, self.current.image_names if self.current else ())

@@ -10,9 +10,24 @@ import re
 import typing as t
 
 WORDS = re.compile(r"[^\s\"',\[\]{}]+")
-INTERPOLATION = re.compile(r"\$(?:\$|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)((?::?[-?+])[^}]*)?[^}]*\})")
-REMOTE = re.compile(r"\b(?:oci|https?|ssh|git)://|git@")
-COMPUTED = re.compile(r"^\s*-?\s*(?:file|path|project_directory|env_file|include|extends)\s*:.*\$", re.MULTILINE)
+QUOTED = re.compile(r"\"([^\"\n]*)\"|'([^'\n]*)'")
+FLOW = re.compile(r"[,\[\]{}]")
+TAGS = re.compile(r"^(?:[!&]\S*\s+)+")
+COMMENT = re.compile(r"((?<![^\s\[{,:])(?:\"(?:\\.|[^\"\\])*\"|'[^']*'))|(?:^|\s)#.*$")
+NAME = "[A-Za-z_][A-Za-z0-9_]*"
+INTERPOLATION = re.compile(rf"\$(?:\$|({NAME})|\{{({NAME})(?=(:?[-?+](?:\$\{{[^{{}}]*\}}|[^}}])*)?))")
+DRAWS_IN = re.compile(
+    r"^(?P<indent>[ \t]*)(?:-[ \t]+)?(?:[^\s#][^\n]*[{,\s])?[\"']?(?:include|extends|env_file|label_file)[\"']?[ \t]*:"
+    r"[^\n]*(?:\n(?:(?P=indent)[ \t-][^\n]*|[ \t]*(?:#[^\n]*)?(?=\n|\Z)))*",
+    re.MULTILINE,
+)
+"""A key by which a Compose file draws in other files, and the lines of its value."""
+UNKNOWABLE = re.compile(
+    r"\$|~|(?:^|[\s\[,:])\*\w|project_directory|\bpath[\"']?\s*:\s*(?:\[|$)"
+    r"|\b(?:oci|https?|ssh|git)://|git@|\bgithub\.com/|\.git\b",
+    re.MULTILINE,
+)
+"""Paths that are computed, aliases, in another base folder, or remote (compose pkg/remote)."""
 
 
 class Use(t.NamedTuple):
@@ -30,18 +45,24 @@ def mentioned_paths(text: str, folder: str) -> set[str]:
     More than Compose reads, and never less: a list of files whose digests prove that a resolution still holds must not
     miss one, while a word that names no file only costs a look.
     """
-    words = set(WORDS.findall(text))
-    values = {line.partition(": ")[2].strip(" \"'") for line in text.splitlines()}
-    items = {line.strip(" -\"'") for line in text.splitlines()}
-    mounts = {part for word in words | values | items for part in word.split(":")}
-    named = {word for word in words | values | items | mounts if _could_be_path(word)}
+    words = {word for word in WORDS.findall(text) if not word.endswith(":")}
+    quoted = {either for pair in QUOTED.findall(text) for either in pair}
+    lines = [*text.splitlines(), *(_without_comment(line) for line in text.splitlines())]
+    values = {_value_in(piece) for line in lines for piece in (line, *FLOW.split(line))}
+    mounts = {part for word in words | quoted | values for part in word.split(":")}
+    named = {word for word in words | quoted | values | mounts if _could_be_path(word)}
     return {posixpath.normpath(posixpath.join(folder, word)) for word in named}
+
+
+def _value_in(piece: str) -> str:
+    """What stands behind a key or a dash, without quotes, tag and anchor; nothing for a key alone."""
+    value = piece.partition(": ")[2] or ("" if piece.rstrip().endswith(":") else piece.lstrip(" -"))
+    return TAGS.sub("", value.strip()).strip(" \"'")
 
 
 def is_selfcontained(text: str) -> bool:
     """Whether all that a Compose file draws in can be known from its text: nothing remote, no computed path."""
-    draws_in = re.search(r"^\s*-?\s*[\"']?(?:include|extends)\b", text, re.MULTILINE)
-    return not (draws_in and (REMOTE.search(text) or COMPUTED.search(text)))
+    return not any(UNKNOWABLE.search(match.group()) for match in DRAWS_IN.finditer(text))
 
 
 def uses_of_variables(text: str) -> list[Use]:
@@ -88,8 +109,8 @@ def granted(model: t.Mapping[str, t.Any], service: str, kind: str) -> list[dict[
 
 
 def _could_be_path(word: str) -> bool:
-    return 0 < len(word) < 256 and ("." in word or "/" in word) and "\0" not in word and "$" not in word
+    return 0 < len(word) < 256 and "\0" not in word and "$" not in word
 
 
 def _without_comment(line: str) -> str:
-    return "" if line.lstrip().startswith("#") else re.sub(r"\s#.*$", "", line)
+    return COMMENT.sub(lambda match: match.group(1) or "", line)

@@ -8,74 +8,62 @@ Private to strata.compose.
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils import _plan, _report
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
-from ansible_collections.strata.compose.plugins.module_utils._deploy import manner_of
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._images import release as release_images
 from ansible_collections.strata.compose.plugins.module_utils._plan import Step
-from ansible_collections.strata.compose.plugins.module_utils._project import find_env_files
-from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
-from ansible_collections.strata.compose.plugins.module_utils._release import Release, ReleaseStore
-from ansible_collections.strata.compose.plugins.module_utils._resolve import name_of, require_services, variables_of
-from ansible_collections.strata.compose.plugins.module_utils._scene import Options, scene_of, state_dir_of
+from ansible_collections.strata.compose.plugins.module_utils._release import Release
+from ansible_collections.strata.compose.plugins.module_utils._resolve import require_services
+from ansible_collections.strata.compose.plugins.module_utils._scene import Options, scene_of
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL, Snapshot, observe
-from ansible_collections.strata.compose.plugins.module_utils._switch import bring_up
+from ansible_collections.strata.compose.plugins.module_utils._switch import start_and_gate
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
+
+if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
 
 Result = dict[str, t.Any]
 
 
-def stop(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result:
+def stop(operation: Operation) -> Result:
     """Stop the environment's containers and keep them."""
-    name, cli, store = by_name(options, redactor)
-    before = _selected(observe(cli, name), options)
+    options, cli = operation.options, operation.cli
+    before = _selected(observe(cli, operation.store.project), options)
     steps = _plan.plan_stop(before)
-    if steps and not check:
+    if steps and not operation.check:
         services = sorted({step.service for step in steps})
         timeout = ("--timeout", str(options["timeout"])) if options["timeout"] is not None else ()
-        cli.compose("--project-name", name, "stop", *timeout, "--", *services)
-    return _told(options, name, cli, store, before, steps, check, diff)
+        cli.compose("--project-name", operation.store.project, "stop", *timeout, "--", *services)
+    return _told(operation, before, steps)
 
 
-def start(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result:
+def start(operation: Operation) -> Result:
     """Start containers that exist and stand still, as they are; nothing is created, no pending change applied."""
-    name, cli, store = by_name(options, redactor)
-    before = _selected(observe(cli, name), options)
-    release = store.current() or scene_of(options, redactor).release
-    learn_secrets(redactor, release, ())
-    _require_containers(before, release, options)
+    before = _selected(observe(operation.cli, operation.store.project), operation.options)
+    release = operation.store.current() or scene_of(operation.options, operation.redactor).release
+    learn_secrets(operation.redactor, release, ())
+    _require_containers(before, release, operation.options)
     steps = _plan.plan_start(release.model, before, release.made)
-    if steps and not check:
-        _start(release, steps, options, cli)
-    return _told(options, name, cli, store, before, steps, check, diff)
+    if steps and not operation.check:
+        start_and_gate(release, steps, operation.transaction().manner, operation.cli)
+    return _told(operation, before, steps)
 
 
-def remove(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result:
+def remove(operation: Operation) -> Result:
     """Remove the environment's containers and networks; volumes and images only when told."""
+    options, name, cli = operation.options, operation.store.project, operation.cli
     _require_confirmation(options)
-    name, cli, store = by_name(options, redactor)
     before = _selected(observe(cli, name), options)
     steps = [*_plan.plan_remove(before), *_removable(options, name, before, cli)]
-    if steps and not check:
+    if steps and not operation.check:
         _remove(options, name, before, steps, cli)
-    told = _told(options, name, cli, store, before, steps, check, diff)
+    told = _told(operation, before, steps)
     others = [step.told() for step in steps if " " in step.service]
-    return told if check else {**told, "changed": bool(steps), "actions": [*told["actions"], *others]}
-
-
-def by_name(options: Options, redactor: Redactor) -> tuple[str, Cli, ReleaseStore]:
-    """Project name, CLI and releases of an environment whose files may be gone."""
-    directory = os.path.abspath(options["project_dir"])
-    env_files = find_env_files(directory, options["environment"], None, os.path.isfile)
-    variables = variables_of(env_files)
-    redactor.learn(secrets_of(variables))
-    name = name_of(options, variables)
-    cli = Cli(directory, options["docker_host"], options["command_timeout"])
-    return name, cli, ReleaseStore(state_dir_of(options), name)
+    return told if operation.check else {**told, "changed": bool(steps), "actions": [*told["actions"], *others]}
 
 
 def _selected(snapshot: Snapshot, options: Options) -> Snapshot:
@@ -94,14 +82,6 @@ def _require_containers(before: Snapshot, release: Release, options: Options) ->
             f"there is no container to start for service {', '.join(missing)}: state=present creates it. "
             f"Nothing was changed."
         )
-
-
-def _start(release: Release, steps: t.Sequence[Step], options: Options, cli: Cli) -> None:
-    for step in steps:
-        if step.action == _plan.UNPAUSE:
-            cli.docker("unpause", *step.containers)
-    to_start = {step.service for step in steps if step.action == _plan.START}
-    bring_up(release, to_start, {step.service for step in steps}, manner_of(options), cli)
 
 
 def _require_confirmation(options: Options) -> None:
@@ -135,6 +115,7 @@ def _remove(options: Options, name: str, before: Snapshot, steps: t.Sequence[Ste
         cli.compose("--project-name", name, *compose.down(options["timeout"], options["volumes"]))
         images = [step.service.partition(" ")[2] for step in steps if step.service.startswith("image ")]
         if images:
+            release_images(cli, name, ())
             cli.docker("image", "rm", *images)
     elif before.containers:
         ids = [each.id for each in before.containers]
@@ -142,29 +123,22 @@ def _remove(options: Options, name: str, before: Snapshot, steps: t.Sequence[Ste
         cli.docker("rm", *ids)
 
 
-def _told(
-    options: Options,
-    name: str,
-    cli: Cli,
-    store: ReleaseStore,
-    before: Snapshot,
-    steps: t.Sequence[Step],
-    check: bool,
-    diff: bool,
-) -> Result:
-    whole = observe(cli, name)
+def _told(operation: Operation, before: Snapshot, steps: t.Sequence[Step]) -> Result:
+    name, options = operation.store.project, operation.options
+    whole = observe(operation.cli, name)
     after = _selected_loosely(whole, options)
-    between = [step.told() for step in steps] if check else _report.actions_between(before, after, steps)
-    release = store.current()
+    planned = [step.told() for step in steps]
+    actions = planned if operation.check else _report.actions_between(before, after, steps)
+    release = operation.store.current()
     plan = "".join(f"{step.action} {step.service}: {step.reason}\n" for step in steps)
     return {
-        "changed": bool(between),
+        "changed": bool(actions),
         "project": name,
         "environment": options["environment"],
         "release": release.number if release else None,
-        "actions": between,
+        "actions": actions,
         "services": _report.services_told(whole),
-        **({"diff": {"prepared": plan}} if diff else {}),
+        **({"diff": {"prepared": plan}} if operation.diff else {}),
     }
 
 

@@ -64,7 +64,7 @@ def plan(
     """
     names = [name for name in in_start_order(wanted.model) if selected is None or name in selected]
     own = [step for name in names for step in _service(wanted, name, running, made.get(name), policy)]
-    followers = _followers(wanted, own, names, running)
+    followers = _followers(wanted, own, names, running, made)
     orphans = _orphans(wanted, running) if policy.remove_orphans and selected is None else []
     return (*orphans, *_in_order(own + followers, names))
 
@@ -136,9 +136,15 @@ def may_complete(model: t.Mapping[str, t.Any], service: str) -> bool:
     if is_awaited(model, service):
         return True
     definition = model["services"][service]
-    restart = str(definition.get("restart") or "no")
+    restart = _restart_condition(definition)
     stays = definition.get("ports") or _has_health_check(definition)
-    return not stays and (restart == "no" or restart.startswith("on-failure"))
+    return not stays and (restart in ("no", "none") or restart.startswith("on-failure"))
+
+
+def _restart_condition(definition: t.Mapping[str, t.Any]) -> str:
+    """When the engine starts a container again; ``deploy`` wins over ``restart`` (compose pkg/compose/create.go)."""
+    policy = (definition.get("deploy") or {}).get("restart_policy") or {}
+    return str(policy.get("condition") or definition.get("restart") or "no")
 
 
 def is_awaited(model: t.Mapping[str, t.Any], service: str) -> bool:
@@ -256,21 +262,34 @@ def _networks(wanted: Release, name: str) -> list[str]:
     return [defined[each]["name"] for each in attached if each in defined]
 
 
-def _followers(wanted: Release, steps: t.Sequence[Step], names: t.Sequence[str], running: Snapshot) -> list[Step]:
+def _followers(
+    wanted: Release, steps: t.Sequence[Step], names: t.Sequence[str], running: Snapshot, made: t.Mapping[str, Made]
+) -> list[Step]:
     """Services that live in another one's namespaces or ask to be restarted with it."""
     replaced = {step.service for step in steps if step.action == RECREATE}
-    acted_on = {step.service for step in steps if step.action in (CREATE, RECREATE)}
     found: list[Step] = []
     for name in names:
-        leaders = {leader: how for leader, how in _leaders(wanted.model, name).items() if leader in replaced}
-        ids = tuple(each.id for each in running.of(name))
-        if not leaders or name in acted_on or not ids:
+        live = [each for each in running.of(name) if not is_done(wanted.model, each, made.get(name))]
+        leader, action = _strongest_tie(wanted.model, name, replaced)
+        if not leader or not live or name in replaced or wanted.parts[name].replicas == 0:
             continue
-        leader, action = sorted(leaders.items())[0]
-        found.append(Step(name, action, f"{leader}, which it is tied to, is recreated", ids))
+        ids = [each.id for each in running.of(name)] if action == RECREATE else _not_yet_restarted(live, steps)
+        if ids:
+            found.append(Step(name, action, f"{leader}, which it is tied to, is recreated", tuple(ids)))
         if action == RECREATE:
             replaced.add(name)
     return found
+
+
+def _strongest_tie(model: t.Mapping[str, t.Any], name: str, replaced: t.Collection[str]) -> tuple[str, Action]:
+    """The recreated service that has the most say in what becomes of this one; none is told as empty."""
+    ties = [(how != RECREATE, leader, how) for leader, how in _leaders(model, name).items() if leader in replaced]
+    return min(ties)[1:] if ties else ("", "")
+
+
+def _not_yet_restarted(live: t.Sequence[Container], steps: t.Sequence[Step]) -> list[str]:
+    others = {each for step in steps if step.action in (START, RESTART, REMOVE) for each in step.containers}
+    return [each.id for each in live if each.id not in others]
 
 
 def _leaders(model: t.Mapping[str, t.Any], name: str) -> dict[str, Action]:
@@ -292,10 +311,19 @@ def _orphans(wanted: Release, running: Snapshot) -> list[Step]:
 
 
 def _in_order(steps: t.Sequence[Step], names: t.Sequence[str]) -> list[Step]:
-    """One action that replaces containers makes the smaller ones on the same service needless."""
-    recreated = {step.service for step in steps if step.action == RECREATE}
-    needed = [step for step in steps if step.action == RECREATE or step.service not in recreated]
+    """In the order of the services, without the steps that a greater one on the same containers makes needless."""
+    needed = [step for step in steps if not any(_covers(greater, step) for greater in steps)]
     return sorted(needed, key=lambda step: names.index(step.service))
+
+
+def _covers(greater: Step, smaller: Step) -> bool:
+    """A recreation does all else on the service too; a restart unpauses, and what it stopped cannot be unpaused."""
+    if greater.service != smaller.service:
+        return False
+    if greater.action == RECREATE:
+        return smaller.action != RECREATE
+    restarts = greater.action == RESTART and smaller.action == UNPAUSE
+    return restarts and set(smaller.containers) <= set(greater.containers)
 
 
 def _state_told(container: Container) -> str:

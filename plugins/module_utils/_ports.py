@@ -117,6 +117,7 @@ def _socket_row(columns: list[str], protocol: str) -> tuple[HostPort, str] | Non
 
 
 def _address(told: str) -> str:
-    """The kernel tells addresses as 32-bit words in the machine's byte order."""
+    """The kernel tells 32-bit words in the machine's byte order; an IPv4 address in an IPv6 socket is told as IPv4."""
     words = [struct.pack("=I", int(told[start : start + 8], 16)) for start in range(0, len(told), 8)]
-    return socket.inet_ntop(socket.AF_INET if len(words) == 1 else socket.AF_INET6, b"".join(words))
+    address = socket.inet_ntop(socket.AF_INET if len(words) == 1 else socket.AF_INET6, b"".join(words))
+    return address.rpartition(":")[2] if "." in address else address

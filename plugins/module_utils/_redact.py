@@ -11,14 +11,27 @@ import re
 import typing as t
 
 SECRET_NAME = re.compile(
-    r"PASS(WORD|WD|PHRASE)?(_|$)|(^|_)(PW|PWD)$|SECRET|TOKEN|(^|_)(API|PRIVATE|ACCESS|SIGNING|ENCRYPTION|MASTER|AUTH)?_?KEY(_|$)"
-    r"|CREDENTIAL|PRIVATE|(^|_)(SALT|PEPPER|AUTH|DSN|PIN|CERT)(_|$)",
-    re.IGNORECASE,
+    r"PASSWORD|PASSWD|PASSPHRASE|PASSCODE|SECRET(?!AR)|(?<!MAX_)TOKEN(?!I[SZ])|CREDENTIAL|CREDS|HTPASS|BASIC_?AUTH"
+    r"|(?<!COM)(?<!BY)(?<!TRES)(?<!OVER)(?<!UNDER)(?<!SUR)PASS\d*(_|$)"
+    r"|PW\d*(_|$)|(?<!OLD)PWD\d*(_|$)"
+    r"|(^|[_\d])(API|APP|ACCESS|AUTH|DEPLOY|ENC|ENCRYPTION|GPG|HMAC|HOST|JWT|LICEN[CS]E|MASTER|PGP|PRIVATE|RSA|SIGNING"
+    r"|SSH|SSL|TLS)?(?<!PUBLIC_)(?<!PRIMARY_)(?<!FOREIGN_)KEYS?\d*(_|$)"
+    r"|(^|_)(SALT|PEPPER|DSN|AUTH_CONFIG|CONNECTION_STRING|ERLANG_COOKIE|PRIVATE_?(PEM|JWK))\d*(_|$)"
+    r"|(^|_)(AUTH|PIN|PIN_CODE|CERT|PRIVATE|JWT|WEBHOOK(_URL)?)\d*$"
 )
-"""Names of variables whose values are never shown."""
+"""Names of variables whose values are never shown, in capitals with words joined by underscores."""
 
-URL_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/:@]*:([^\s@/]+)@", re.IGNORECASE)
-"""The password in ``scheme://user:password@host``."""
+DESCRIBES_SECRET = re.compile(
+    r"_(FILE|PREFIX|LENGTH|ALGORITHM|METHOD|ROUNDS|ENABLED|DISABLED|TTL|LIFETIME|EXPIR\w*|TIMEOUT|SECONDS|MINUTES|HOURS"
+    r"|DAYS)$"
+)
+"""Ends of names that tell something about a secret, such as its path, and not the secret."""
+
+PUBLIC_VALUES = frozenset(("true", "false", "yes", "no", "on", "off", "none", "null", "enabled", "disabled", "0", "1"))
+"""Switches, whatever their name is; masked, they would make every text unreadable and hide nothing."""
+
+URL_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/:@]*:([^\s@/]+(?:@[^\s@/\"',;]*)*)@", re.IGNORECASE)
+"""The password in ``scheme://user:password@host``; one that holds an ``@`` reaches to the last of them."""
 
 SHORTEST = 4
 """Shorter values are masked where they stand alone, but not inside longer texts: that would mask half of every log."""
@@ -33,14 +46,15 @@ def fingerprint(value: str) -> str:
 
 def is_secret_name(name: str) -> bool:
     """Whether the value of a variable of this name is a secret; ``..._FILE`` names a path, which is none."""
-    return not name.upper().endswith("_FILE") and SECRET_NAME.search(name) is not None
+    words = re.sub(r"[^A-Za-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).upper()
+    return SECRET_NAME.search(words) is not None and DESCRIBES_SECRET.search(words) is None
 
 
 def secrets_of(variables: t.Mapping[str, str | None]) -> set[str]:
     """The secret values among variables: those with a secret's name, and the passwords in URLs."""
     named = {value for name, value in variables.items() if value and is_secret_name(name)}
     in_urls = {match for value in variables.values() if value for match in URL_PASSWORD.findall(value)}
-    return named | in_urls
+    return {value for value in named | in_urls if value.lower() not in PUBLIC_VALUES}
 
 
 class Redactor:
@@ -77,11 +91,9 @@ class Redactor:
 def _forms(secret: str) -> set[str]:
     """A secret as itself, as JSON, as Compose escapes it, and its lines, for logs are told line by line."""
     stripped = secret.strip()
-    lines = {line for line in stripped.splitlines() if len(line) >= SHORTEST}
-    spelled = {secret, stripped, *lines}
+    lines = {line.strip() for line in stripped.splitlines()}
+    spelled = {secret, stripped, *(line for line in lines if len(line) >= SHORTEST)}
+    escaped = {form for each in spelled if each.strip() for form in (each, each.replace("$", "$$"))}
     return {
-        form
-        for each in spelled
-        if each
-        for form in (each, json.dumps(each)[1:-1], json.dumps(each, ensure_ascii=False)[1:-1], each.replace("$", "$$"))
+        form for each in escaped for form in (each, json.dumps(each)[1:-1], json.dumps(each, ensure_ascii=False)[1:-1])
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import typing as t
 from dataclasses import dataclass, field, replace
 
@@ -107,6 +108,7 @@ class ReleaseStore:
     """The releases of one project on this host; the layout is a contract, see DESIGN, `State on a host`."""
 
     def __init__(self, state_dir: str, project: str) -> None:
+        self.project = project
         self.folder = os.path.join(state_dir, project)
 
     def path(self, number: int, name: str) -> str:
@@ -127,6 +129,14 @@ class ReleaseStore:
         """What the history tells of a release."""
         return {**self._record(number)["about"], "release": number}
 
+    def made(self, number: int) -> dict[str, Made]:
+        """What the containers of a release were made from."""
+        return {name: Made(**each) for name, each in self._record(number)["made"].items()}
+
+    def drop(self, number: int) -> None:
+        """Forget a release."""
+        shutil.rmtree(os.path.dirname(self.path(number, "")))
+
     def load(self, number: int) -> Release:
         """Read a stored release; raises `ComposeFailure` when it is incomplete."""
         record = self._record(number)
@@ -135,7 +145,7 @@ class ReleaseStore:
             raise ComposeFailure(f"release {number} has no {self.path(number, 'compose.json')}: it cannot be used.")
         loaded: dict[str, t.Any] = json.loads(model)
         environment = read_file(self.path(number, "env")) or b""
-        made = {name: Made(**each) for name, each in record["made"].items()}
+        made = self.made(number)
         return Release(
             project=record["project"],
             environment=record["environment"],

@@ -89,7 +89,7 @@ def scaled(model: t.Mapping[str, t.Any], scale: t.Mapping[str, t.Any]) -> dict[s
     services = dict(model.get("services") or {})
     require_services(services, scale)
     for name, count in scale.items():
-        if not str(count).isdigit():
+        if not str(count).isdecimal():
             raise ComposeFailure(f"scale of service {name} is {count!r}: give a number of containers, 0 or more.")
         deploy = services[name].get("deploy") or {}
         replicas = {"deploy": {**deploy, "replicas": int(count)}} if "replicas" in deploy else {}

@@ -8,9 +8,8 @@ Private to strata.compose.
 
 from __future__ import annotations
 
-import os
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _plan
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
@@ -25,6 +24,7 @@ from ansible_collections.strata.compose.plugins.module_utils._resolve import (
 )
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
+from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
 
 Options = t.Mapping[str, t.Any]
 COMING = "coming"
@@ -43,6 +43,8 @@ class Scene:
     policy: Policy
     selected: frozenset[str] | None
     """the services that are meant, with their dependencies; ``None`` for all"""
+    borrowed_tags: t.Mapping[str, str] = field(default_factory=dict)
+    """image names that stand for an older image meanwhile, with the image that they belong to"""
 
     @property
     def made(self) -> t.Mapping[str, Made]:
@@ -83,15 +85,6 @@ def scene_of(options: Options, redactor: Redactor) -> Scene:
     if _has_unrecorded(snapshot, last):
         release = with_config_hashes(release, cli)
     return Scene(cli, store, last, release, snapshot, policy_of(options), _selected(options, release))
-
-
-def state_dir_of(options: Options) -> str:
-    """Where releases are kept; see DESIGN, `State on a host`."""
-    if options["state_dir"]:
-        return str(options["state_dir"])
-    if os.geteuid() == 0:
-        return "/var/lib/strata"
-    return os.path.join(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "strata")
 
 
 def policy_of(options: Options) -> Policy:

@@ -25,8 +25,8 @@ from ansible_collections.strata.compose.plugins.module_utils._project import fin
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
 from ansible_collections.strata.compose.plugins.module_utils._release import Release, ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._resolve import name_of, variables_of
-from ansible_collections.strata.compose.plugins.module_utils._scene import state_dir_of
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
+from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule

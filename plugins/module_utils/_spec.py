@@ -12,7 +12,7 @@ import typing as t
 
 Spec = dict[str, dict[str, t.Any]]
 
-STATES = ("present", "absent", "started", "stopped", "restarted", "built", "pulled")
+STATES = ("present", "absent", "started", "stopped", "restarted", "built", "pulled", "rolled_back")
 GATHER = ("services", "processes", "logs", "config", "images", "variables", "releases", "drift")
 
 ENVIRONMENT: Spec = {
@@ -43,6 +43,11 @@ COMPOSE_ENV: Spec = {
     "volumes": {"type": "bool", "default": False},
     "images": {"type": "str", "choices": ["none", "local", "all"], "default": "none"},
     "confirm": {"type": "str"},
+    "release": {"type": "int"},
+    "keep_releases": {"type": "int", "default": 5},
+    "lock_wait": {"type": "int", "default": 0},
+    "actor": {"type": "str"},
+    "revision": {"type": "str"},
 }
 
 COMPOSE_ENV_INFO: Spec = {

@@ -42,16 +42,31 @@ class Manner:
     wait_timeout: float
     stable_for: float
     stop_timeout: int | None
+    cancelled: t.Callable[[], ComposeFailure | None] = lambda: None
+    """why it has to end now, if it has to"""
 
 
-def switch(release: Release, model_path: str, env_path: str, steps: t.Sequence[Step], manner: Manner, cli: Cli) -> None:
-    """Carry out the steps and wait for the gate; raises `ComposeFailure` when a service does not pass it."""
-    _release_containers(steps, manner, cli)
-    begin = compose.from_model(release.project, release.resolved_from["directory"], model_path, env_path)
+def settle_down(steps: t.Sequence[Step], manner: Manner, cli: Cli) -> None:
+    """Stop what goes away or restarts, first: it may hold ports and names that others are about to get."""
+    going = [each for step in steps if step.action == _plan.REMOVE for each in step.containers]
+    resting = [each for step in steps if step.action == _plan.RESTART for each in step.containers]
+    if going or resting:
+        cli.docker(*compose.stop([*going, *resting], manner.stop_timeout))
+    if going:
+        cli.docker("rm", *going)
+
+
+def create(release: Release, paths: tuple[str, str], steps: t.Sequence[Step], manner: Manner, cli: Cli) -> None:
+    """Create and replace containers, and start none; ``paths`` are those of the stored model and its env file."""
+    begin = compose.from_model(release.project, release.resolved_from["directory"], *paths)
     for force, action in ((True, _plan.RECREATE), (False, _plan.CREATE)):
         services = [step.service for step in steps if step.action == action]
         if services:
             cli.compose(*begin, *compose.create(services, force, manner.stop_timeout))
+
+
+def start_and_gate(release: Release, steps: t.Sequence[Step], manner: Manner, cli: Cli) -> None:
+    """Bring containers back to work and wait for the gate; raises `ComposeFailure` when a service does not pass it."""
     _repair(release, steps, cli)
     to_start = {step.service for step in steps if step.action in STARTS}
     touched = {step.service for step in steps if step.action in (_plan.UNPAUSE, _plan.CONNECT)}
@@ -69,6 +84,8 @@ def bring_up(
     watch, deadline = Watch(manner.stable_for), time.monotonic() + manner.wait_timeout
     waiting = set(to_start)
     while True:
+        if failure := manner.cancelled():
+            raise failure
         snapshot = observe(cli, release.project)
         verdicts = _verdicts(release, snapshot, set(watched) - waiting, watch)
         _require_no_failure(verdicts, cli)
@@ -99,16 +116,6 @@ def start(release: Release, services: t.Collection[str], cli: Cli) -> None:
 
 def _alone(definition: dict[str, t.Any]) -> dict[str, t.Any]:
     return {key: value for key, value in definition.items() if key != "depends_on"}
-
-
-def _release_containers(steps: t.Sequence[Step], manner: Manner, cli: Cli) -> None:
-    """Stop what goes away or restarts, first: it may hold ports and names that others are about to get."""
-    going = [each for step in steps if step.action == _plan.REMOVE for each in step.containers]
-    resting = [each for step in steps if step.action in (_plan.RESTART, _plan.STOP) for each in step.containers]
-    if going or resting:
-        cli.docker(*compose.stop([*going, *resting], manner.stop_timeout))
-    if going:
-        cli.docker("rm", *going)
 
 
 def _repair(release: Release, steps: t.Sequence[Step], cli: Cli) -> None:

@@ -9,6 +9,7 @@ import os
 import stat
 import typing as t
 
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import digest
 from ansible_collections.strata.compose.plugins.module_utils._tree import (
     FOLDER,
@@ -26,6 +27,13 @@ IS_LINK = "a symbolic link, and what is below it would leave project_dir"
 
 def observe(root: str, wanted: Tree, brought: t.Iterable[str]) -> Host:
     """What stands at these paths. Nothing is looked at through a symbolic link."""
+    try:
+        return _observed(root, wanted, brought)
+    except OSError as error:
+        raise ComposeFailure(f"{error.filename} cannot be read on this host: {error.strerror}.") from error
+
+
+def _observed(root: str, wanted: Tree, brought: t.Iterable[str]) -> Host:
     barriers: dict[str, str] = {}
     found: dict[str, Entry] = {}
     for path in {*wanted, *brought}:
@@ -65,8 +73,12 @@ def _entry(place: str) -> Entry | None:
 
 def _files_below(root: str, path: str) -> list[str]:
     """All that is in a folder, except folders; a link to a folder is none."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
     below = []
-    for place, folders, files in os.walk(os.path.join(root, path)):
+    for place, folders, files in os.walk(os.path.join(root, path), onerror=refuse):
         links = [each for each in folders if os.path.islink(os.path.join(place, each))]
         below += [os.path.relpath(os.path.join(place, each), root) for each in (*files, *links)]
     return below

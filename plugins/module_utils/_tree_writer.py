@@ -127,8 +127,10 @@ class Writer:
             by_content.setdefault(self._wanted[path].content, []).append(path)
         with tarfile.open(archive, "r|gz") as members:
             for member in members:
-                for number, path in enumerate(same := by_content.get(member.name, [])):
-                    with open(self._staged[same[0]], "rb") if number else _opened(members, member) as content:
+                same = by_content.get(member.name, [])
+                for path in same:
+                    copied = path != same[0]
+                    with open(self._staged[same[0]], "rb") if copied else _opened(members, member) as content:
                         self._stage_file(path, content)
 
     def _stage_file(self, path: str, source: t.IO[bytes]) -> None:

@@ -39,8 +39,9 @@ options:
         that.
       - V(built) builds the images of services that have a C(build) section. V(pulled) pulls the others. Neither touches
         containers.
+      - V(rolled_back) brings back the last good release before the current one, or O(release). It needs no registry.
     type: str
-    choices: [present, absent, started, stopped, restarted, built, pulled]
+    choices: [present, absent, started, stopped, restarted, built, pulled, rolled_back]
     default: present
   build:
     description:
@@ -111,6 +112,31 @@ options:
   confirm:
     description:
       - The name of the environment whose data may be lost. Needed for O(volumes).
+    type: str
+  release:
+    description:
+      - With O(state=rolled_back), the number of the release to go back to. By default the last good one before the
+        current one.
+    type: int
+  keep_releases:
+    description:
+      - Number of releases that stay on the host with their images. Older ones are removed, with what only they need.
+    type: int
+    default: 5
+  lock_wait:
+    description:
+      - Seconds to wait for another operation on the same project to end. With V(0) it fails at once and names who is at
+        work. The collection's playbooks wait 900 seconds.
+    type: int
+    default: 0
+  actor:
+    description:
+      - Who does this, for the lock, the history and the audit log. By default the user on the controller and
+        the number of the AWX job.
+    type: str
+  revision:
+    description:
+      - Source revision that is deployed, such as a Git commit, for the history.
     type: str
 seealso:
   - module: strata.compose.compose_env_info
@@ -215,28 +241,17 @@ failed_services:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.strata.compose.plugins.module_utils import _deploy, _operate
 from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
+from ansible_collections.strata.compose.plugins.module_utils._operations import run
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOSE_ENV
-
-OPERATIONS = {
-    "present": _deploy.deploy,
-    "restarted": _deploy.deploy,
-    "built": _deploy.get_images,
-    "pulled": _deploy.get_images,
-    "started": _operate.start,
-    "stopped": _operate.stop,
-    "absent": _operate.remove,
-}
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=COMPOSE_ENV, supports_check_mode=True)
     redactor = Redactor()
     with told_as_module_result(module, redactor) as tell:
-        operation = OPERATIONS[module.params["state"]]
-        tell(operation(module.params, redactor, module.check_mode, module._diff))
+        tell(run(module.params, redactor, module.check_mode, module._diff))
 
 
 if __name__ == "__main__":

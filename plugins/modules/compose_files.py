@@ -100,7 +100,14 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Have a project on the controller
+- name: Have a folder on the controller
+  ansible.builtin.file:
+    path: /tmp/shop-source
+    state: directory
+    mode: "0755"
+  delegate_to: localhost
+
+- name: Have a project in it
   ansible.builtin.copy:
     content: "services: {web: {image: nginx}}\n"
     dest: /tmp/shop-source/compose.yml

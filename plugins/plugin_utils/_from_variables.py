@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import getpass
+import socket
 import typing as t
 
 from ansible.errors import AnsibleActionFail
@@ -33,7 +35,7 @@ class FromVariables(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
-        arguments = {**self._from_variables(variables), **self._task.args}
+        arguments = {**self._actor(variables), **self._from_variables(variables), **self._task.args}
         self._require(arguments, variables)
         result.update(
             self._execute_module(
@@ -51,6 +53,14 @@ class FromVariables(ActionBase):
         unset = [option for option in self.spec if option not in self._task.args]
         found = {option: variables.get(self._variable(option)) for option in unset}
         return {option: self._templar.template(value) for option, value in found.items() if value is not None}
+
+    def _actor(self, variables: dict[str, t.Any]) -> dict[str, str]:
+        """Who runs this, for modules that write it down: only the controller knows."""
+        if "actor" not in self.spec:
+            return {}
+        user = variables.get("awx_user_name") or getpass.getuser()
+        job = variables.get("awx_job_id")
+        return {"actor": f"{user}@{socket.gethostname()}" + (f" (AWX job {job})" if job else "")}
 
     def _variable(self, option: str) -> str:
         return (SHARED if option in ENVIRONMENT else self.module.rpartition(".")[2] + "_") + option

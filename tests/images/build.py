@@ -1,7 +1,7 @@
 """Make the images that tests, examples and benchmarks run.
 
-Each image comes from a registry when one can be reached, else from Debian's packages and its recipe: a folder here or in
-the example. An image made here carries the digest of its recipe as a label, so that it is made again only when the
+Each image comes from a registry when one can be reached, else from Debian's packages and its recipe, a folder here or
+in the example. An image made here carries the digest of its recipe as a label, so that it is made again only when the
 recipe changed; an image without that label is somebody's own and is used as it is.
 """
 

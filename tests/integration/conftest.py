@@ -130,6 +130,9 @@ class Environment:
             network.remove()
         for volume in self.engine.volumes.list(filters=label):
             volume.remove(force=True)
+        for image in self.engine.images.list(name=f"strata.invalid/{self.project}"):
+            for tag in [each for each in image.tags if each.startswith(f"strata.invalid/{self.project}:")]:
+                self.engine.images.remove(tag)
 
 
 def adhoc(module: str, options: dict[str, Any], *flags: str, variables: dict[str, str] | None = None) -> Outcome:

@@ -1,7 +1,7 @@
 # Copyright (c) The strata.compose authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module compose_files and the role deploy, run by Ansible on this machine and over ssh.
+"""The module compose_files, run by Ansible on this machine and over ssh.
 
 What belongs to owners needs root and is skipped without.
 """
@@ -23,11 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 from ansible_collections.strata.compose.plugins.module_utils import _tree_writer
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 
-from tests.integration.conftest import ANSIBLE, Environment, Outcome, adhoc, ansible_environment, parsed, service
+from tests.integration.conftest import ANSIBLE, Outcome, adhoc, ansible_environment, parsed
 from tests.lab.hosts import Lab, lab_of
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -536,31 +535,13 @@ def test_over_ssh(places, lab, user, become, pipelining, monkeypatch):
     assert left == ""
 
 
-def test_the_role_brings_files_and_deploys(environment: Environment, tmp_path):
-    source = tmp_path / "source"
-    source.mkdir()
-    (source / "compose.yml").write_text(yaml.safe_dump({"services": {"web": service()}}))
-    variables = {
-        "compose_env_project_dir": str(environment.folder),
-        "compose_env_environment": environment.name,
-        "compose_env_state_dir": str(environment.state_dir),
-        "compose_env_stable_for": 1,
-        "deploy_source": "source",
-    }
-    show = {"ansible.builtin.debug": {"msg": "{{ deploy_files.changed }} {{ deploy_result.changed }}"}}
-    playbook = tmp_path / "play.yml"
-
-    def play(**changes) -> str:
-        work = {"vars": {**variables, **changes}, "roles": ["strata.compose.deploy"], "post_tasks": [show]}
-        playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, **work}]))
-        argv = [str(ANSIBLE.with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", str(playbook)]
-        argv += ["-e", f"ansible_python_interpreter={sys.executable}"]
-        done = subprocess.run(argv, capture_output=True, text=True, env=ansible_environment(), check=False)
-        assert done.returncode == 0, done.stdout
-        return done.stdout
-
-    assert "True True" in play()
-    assert len(environment.containers("web")) == 1
-    assert "False False" in play()
-    environment.write("compose.yml", {"services": {"web": service(environment={"A": "1"})}})
-    assert "False True" in play(deploy_source="")
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [("/root/shop", "cannot be read on this host: Permission denied"), ("/opt/shop", "/opt/shop cannot be written")],
+)
+def test_what_a_user_must_not_touch(places, lab, target, says):
+    places.write("a")
+    outcome = over_ssh(lab, places.src, "-e", "ansible_user=deploy", project_dir=target)
+    assert outcome.failed
+    assert not outcome.changed
+    assert says in outcome.message

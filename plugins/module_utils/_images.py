@@ -1,0 +1,75 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Images of kept releases stay on the host under a tag of ours, so that going back needs no registry.
+
+Private to strata.compose.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import with_tag
+
+if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._release import Release
+    from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
+
+
+def repository(project: str) -> str:
+    """Where our tags of a project's images are; no registry has this name, so nobody pushes them by mistake."""
+    return f"strata.invalid/{project}"
+
+
+def held(cli: Cli, project: str) -> set[str]:
+    """The beginnings of the ids of the images that we hold."""
+    return set(cli.docker("image", "ls", repository(project), "--format", "{{.Tag}}").text.split())
+
+
+def hold(cli: Cli, project: str, images: t.Iterable[str]) -> None:
+    """Tag images by their id, those that are not yet."""
+    known = held(cli, project)
+    for image in images:
+        if _short(image) not in known:
+            cli.docker("tag", image, f"{repository(project)}:{_short(image)}")
+
+
+def release(cli: Cli, project: str, needed: t.Iterable[str]) -> None:
+    """Give up the tags of images that no release needs; an image goes with its last tag unless a container has it."""
+    surplus = held(cli, project) - {_short(image) for image in needed}
+    if surplus:
+        cli.docker("image", "rm", *(f"{repository(project)}:{each}" for each in sorted(surplus)))
+
+
+def moved_tags(earlier: Release, here: Snapshot) -> dict[str, tuple[str, str]]:
+    """Image names that mean another image now than in an earlier release, with both ids: the earlier and today's."""
+    return {
+        part.image_name: (earlier.made[name].image, here.images.get(part.image_name, ""))
+        for name, part in earlier.parts.items()
+        if name in earlier.made and here.images.get(part.image_name) != earlier.made[name].image
+    }
+
+
+@contextlib.contextmanager
+def tags_as_before(cli: Cli, moved: t.Mapping[str, tuple[str, str]]) -> t.Iterator[None]:
+    """Let image names mean what they meant in an earlier release, and afterwards what the user made of them."""
+    for name, (earlier, _today) in moved.items():
+        cli.docker("tag", earlier, with_tag(name))
+    try:
+        yield
+    finally:
+        restore_tags(cli, {name: today for name, (_earlier, today) in moved.items()})
+
+
+def restore_tags(cli: Cli, tags: t.Mapping[str, str]) -> None:
+    """Give image names back the image that they belong to."""
+    for name, image in tags.items():
+        if image:
+            cli.docker("tag", image, with_tag(name))
+
+
+def _short(image: str) -> str:
+    return image.partition(":")[2][:12]

@@ -1,0 +1,61 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The journal of a switch that is under way: what the next operation needs when this one is killed.
+
+Private to strata.compose.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import typing as t
+from dataclasses import asdict, dataclass, field, replace
+
+from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
+
+SWITCH, GATE, BACK = "switch", "gate", "roll back"
+
+
+@dataclass(frozen=True)
+class Journal:
+    """How far a switch has come."""
+
+    phase: str
+    """`SWITCH` while containers are replaced, `GATE` when all are, `BACK` while the earlier release comes back"""
+    to: int
+    back: int | None
+    """the last good release; ``None`` when there is none"""
+    started: str
+    actor: str
+    services: tuple[str, ...] = ()
+    """whose containers are replaced"""
+    containers: t.Mapping[str, t.Sequence[str]] = field(default_factory=dict)
+    """container ids by service after the replacement"""
+    tags: t.Mapping[str, str] = field(default_factory=dict)
+    """image names that stand for an older image for a while, with the image that they belong to"""
+
+
+class JournalFile:
+    """``journal.json`` of a project: there while a switch is under way, and only then."""
+
+    def __init__(self, folder: str) -> None:
+        self.path = os.path.join(folder, "journal.json")
+
+    def read(self) -> Journal | None:
+        content = read_file(self.path)
+        return None if content is None else Journal(**json.loads(content))
+
+    def write(self, journal: Journal) -> Journal:
+        replace_file(self.path, json.dumps(asdict(journal)).encode())
+        return journal
+
+    def advance(self, journal: Journal, **changes: t.Any) -> Journal:
+        """Note a new phase or fact of the switch that is under way."""
+        return self.write(replace(journal, **changes))
+
+    def close(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)

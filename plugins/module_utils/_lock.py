@@ -1,0 +1,76 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One operation at a time on a project: a lock that dies with its holder and tells who that is.
+
+Private to strata.compose.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+import typing as t
+
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._files import make_folder
+
+POLL = 0.2
+"""Seconds between two tries to get the lock."""
+
+
+@contextlib.contextmanager
+def locked(folder: str, operation: str, actor: str, wait: float) -> t.Iterator[None]:
+    """Hold the project's lock, for which others are waited up to ``wait`` seconds.
+
+    Raises `ComposeFailure` that names the holder. The kernel frees the lock when this process ends, however it ends.
+    """
+    make_folder(folder)
+    path = os.path.join(folder, "lock")
+    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+") as file:
+        _acquire(file, path, time.monotonic() + wait)
+        os.set_inheritable(file.fileno(), True)
+        owner = {"pid": os.getpid(), "operation": operation, "actor": actor, "started": now()}
+        file.truncate(0)
+        file.seek(0)
+        file.write(json.dumps(owner))
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def now() -> str:
+    """This moment in UTC, as all records tell it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _acquire(file: t.IO[str], path: str, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise _refused(file, path) from None
+            time.sleep(POLL)
+        else:
+            return
+
+
+def _refused(file: t.IO[str], path: str) -> ComposeFailure:
+    try:
+        owner = json.load(file)
+    except ValueError:
+        owner = {}
+    who = f"{owner.get('operation', 'an operation')} by {owner.get('actor', 'somebody')}"
+    since = f"since {owner.get('started', 'just now')}, process {owner.get('pid', 'unknown')}"
+    return ComposeFailure(
+        f"{os.path.basename(os.path.dirname(path))} is locked: {who}, {since}. Wait for it to end, or give lock_wait "
+        f"seconds to wait. Nothing was changed.",
+        error_kind="locked",
+        lock=owner,
+    )

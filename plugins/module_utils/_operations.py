@@ -1,0 +1,118 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The operations of compose_env: which state is reached how, under the project's lock, after old accidents are settled.
+
+What an operation needs is imported when it is needed: most runs change nothing, and half of their time is importing.
+Private to strata.compose.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._journal import JournalFile
+from ansible_collections.strata.compose.plugins.module_utils._lock import locked
+from ansible_collections.strata.compose.plugins.module_utils._project import find_env_files
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
+from ansible_collections.strata.compose.plugins.module_utils._release import ReleaseStore
+from ansible_collections.strata.compose.plugins.module_utils._resolve import name_of, variables_of
+from ansible_collections.strata.compose.plugins.module_utils._scene import Options
+from ansible_collections.strata.compose.plugins.module_utils._signals import Cancellation, cancellable
+from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
+
+if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._transaction import Transaction
+
+Result = dict[str, t.Any]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One run of the module: what is asked for, and on which project."""
+
+    options: Options
+    redactor: Redactor
+    check: bool
+    diff: bool
+    cli: Cli
+    store: ReleaseStore
+    cancellation: Cancellation
+
+    def transaction(self) -> Transaction:
+        from ansible_collections.strata.compose.plugins.module_utils._record import Author
+        from ansible_collections.strata.compose.plugins.module_utils._switch import Manner
+        from ansible_collections.strata.compose.plugins.module_utils._transaction import Transaction
+
+        options, cancellation = self.options, self.cancellation
+        manner = Manner(
+            wait=options["wait"],
+            wait_timeout=options["wait_timeout"],
+            stable_for=options["stable_for"],
+            stop_timeout=options["timeout"],
+            cancelled=lambda: cancellation.failure("") if cancellation.by else None,
+        )
+        return Transaction.begin(manner, Author.from_options(options), cancellation)
+
+
+def run(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result:
+    """Bring the environment to the state that is asked for; in check mode, tell what that would change."""
+    cli, store = find_by_name(options, redactor)
+    perform = _performer(options["state"])
+    if check:
+        return perform(Operation(options, redactor, check, diff, cli, store, Cancellation()))
+    actor = options["actor"] or "unknown"
+    with cancellable() as cancellation, locked(store.folder, options["state"], actor, options["lock_wait"]):
+        operation = Operation(options, redactor, check, diff, cli, store, cancellation)
+        settled = _settled(operation)
+        result = perform(operation)
+    return _audited({**result, **settled, "changed": result["changed"] or bool(settled)}, operation, actor)
+
+
+def find_by_name(options: Options, redactor: Redactor) -> tuple[Cli, ReleaseStore]:
+    """CLI and releases of an environment whose files may be gone."""
+    directory = os.path.abspath(options["project_dir"])
+    env_files = find_env_files(directory, options["environment"], options["env_files"], os.path.isfile)
+    variables = variables_of(env_files)
+    redactor.learn(secrets_of(variables))
+    name = name_of(options, variables)
+    cli = Cli(directory, options["docker_host"], options["command_timeout"])
+    return cli, ReleaseStore(state_dir_of(options), name)
+
+
+def _performer(state: str) -> t.Callable[[Operation], Result]:
+    if state in ("started", "stopped", "absent"):
+        from ansible_collections.strata.compose.plugins.module_utils import _operate
+
+        return {"started": _operate.start, "stopped": _operate.stop, "absent": _operate.remove}[state]
+    from ansible_collections.strata.compose.plugins.module_utils import _deploy
+
+    others = {"built": _deploy.get_images, "pulled": _deploy.get_images, "rolled_back": _deploy.roll_back}
+    return others.get(state, _deploy.deploy)
+
+
+def _settled(operation: Operation) -> Result:
+    """Settle what the journal tells of; an environment that is to be removed needs no settling."""
+    journal_file = JournalFile(operation.store.folder)
+    journal = journal_file.read()
+    if journal is None:
+        return {}
+    if operation.options["state"] == "absent":
+        journal_file.close()
+        return {}
+    from ansible_collections.strata.compose.plugins.module_utils._settle import settle
+
+    return {"settled": settle(operation, journal)}
+
+
+def _audited(result: Result, operation: Operation, actor: str) -> Result:
+    if result["changed"]:
+        from ansible_collections.strata.compose.plugins.module_utils._record import audit
+
+        actions = [f"{each['action']} {each['service']}" for each in result["actions"]]
+        entry = {"operation": operation.options["state"], "actor": actor, "release": result["release"]}
+        audit(operation.store.folder, {**entry, "actions": actions})
+    return result

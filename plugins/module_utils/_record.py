@@ -1,0 +1,121 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Releases written down: stored before a switch, committed after it, pruned later. Private to strata.compose."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import typing as t
+from dataclasses import dataclass, replace
+
+from ansible_collections.strata.compose.plugins.module_utils import _images, _plan
+from ansible_collections.strata.compose.plugins.module_utils._lock import now
+from ansible_collections.strata.compose.plugins.module_utils._plan import Step
+from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
+from ansible_collections.strata.compose.plugins.module_utils._scene import Options, Scene
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
+
+GOOD, FAILED = "good", "failed"
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who makes a release, from what, and how many releases are kept."""
+
+    actor: str
+    revision: str | None
+    keep: int
+
+    @classmethod
+    def from_options(cls, options: Options) -> Author:
+        return cls(options["actor"] or "unknown", options["revision"], options["keep_releases"])
+
+
+def stored(scene: Scene, author: Author) -> Release:
+    """The release under its number: the last one's when only containers differ, a new one otherwise."""
+    release, last = scene.release, scene.last
+    if release.number:
+        return release
+    if last is not None and last.model == release.model and _has_same_contents(scene):
+        return scene.store.save(replace(release, number=last.number, made=scene.made, about=last.about))
+    about = {"created": now(), "actor": author.actor, "revision": author.revision, "outcome": "under way"}
+    return scene.store.save(replace(release, made=scene.made, about=about))
+
+
+def committed(scene: Scene, release: Release, steps: t.Sequence[Step], began: float, author: Author) -> Release:
+    """The release as the current one, with the record of what its containers were made from.
+
+    ``began`` is the monotonic time at which the operation began.
+    """
+    made = made_now(scene, release, steps)
+    outcome = {} if release.about.get("outcome") == GOOD else {"outcome": GOOD, "seconds": _seconds(began)}
+    final = replace(release, made=made, about={**release.about, **outcome})
+    _images.hold(scene.cli, release.project, {each.image for each in made.values()})
+    scene.store.commit(final)
+    _prune(scene, author.keep)
+    return final
+
+
+def failed(scene: Scene, release: Release, began: float, cause: str) -> None:
+    """Note in the history that a release did not become the current one."""
+    if release.about.get("outcome") != GOOD:
+        about = {**release.about, "outcome": FAILED, "seconds": _seconds(began), "cause": cause}
+        scene.store.save(replace(release, about=about))
+
+
+def made_now(scene: Scene, release: Release, steps: t.Sequence[Step]) -> dict[str, Made]:
+    """What the containers of each service were made from, after the steps."""
+    made = {name: each for name, each in scene.made.items() if name in release.parts}
+    replaced = {step.service for step in steps if step.action in _plan.REPLACES}
+    for name in scene.services:
+        if scene.snapshot.of(name):
+            kept = made.get(name) if name not in replaced else None
+            made[name] = made_of(release, scene.snapshot, name, kept)
+    return made
+
+
+def made_of(release: Release, snapshot: Snapshot, name: str, kept: Made | None) -> Made:
+    """What a service's containers were made from: as recorded before, or from this release."""
+    part, containers = release.parts[name], snapshot.of(name)
+    outcome = {each.id: "completed" if each.has_completed else "running" for each in containers}
+    if kept:
+        return replace(kept, containers=outcome)
+    build = release.model["services"][name].get("build")
+    return Made(part.definition, part.files, containers[0].image, outcome, build)
+
+
+def audit(folder: str, entry: t.Mapping[str, t.Any]) -> None:
+    """Append a line to the project's audit log; one write, so that lines never mix."""
+    line = json.dumps({"time": now(), **entry}, sort_keys=True) + "\n"
+    handle = os.open(os.path.join(folder, "audit.log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(handle, line.encode())
+    finally:
+        os.close(handle)
+
+
+def _has_same_contents(scene: Scene) -> bool:
+    images = scene.snapshot.images
+    return all(
+        name in scene.made
+        and scene.made[name].files == part.files
+        and scene.made[name].image == images.get(part.image_name)
+        for name, part in scene.release.parts.items()
+        if part.replicas
+    )
+
+
+def _seconds(began: float) -> float:
+    return round(time.monotonic() - began, 1)
+
+
+def _prune(scene: Scene, keep: int) -> None:
+    """Drop the oldest releases beyond the kept ones, and our hold on images that no kept release has."""
+    numbers = scene.store.numbers()
+    for number in numbers[: max(0, len(numbers) - max(keep, 1))]:
+        scene.store.drop(number)
+    needed = {each.image for number in scene.store.numbers() for each in scene.store.made(number).values()}
+    _images.release(scene.cli, scene.release.project, needed)

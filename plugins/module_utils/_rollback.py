@@ -1,0 +1,81 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Going back to an earlier release on purpose. Private to strata.compose."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+from dataclasses import replace
+
+from ansible_collections.strata.compose.plugins.module_utils import _images
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._inputs import files_of_service
+from ansible_collections.strata.compose.plugins.module_utils._plan import Policy
+from ansible_collections.strata.compose.plugins.module_utils._record import GOOD
+from ansible_collections.strata.compose.plugins.module_utils._release import Release, ReleaseStore
+from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
+from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import observe
+
+if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
+
+
+@contextlib.contextmanager
+def scene(operation: Operation) -> t.Iterator[Scene]:
+    """The scene with an earlier release as the wanted one, while image names mean what they meant then.
+
+    Raises `ComposeFailure` when an image or a file of it is missing; nothing is touched then.
+    """
+    store, cli = operation.store, operation.cli
+    last = _current(store)
+    target = _target(store, last, operation.options["release"])
+    learn_secrets(operation.redactor, target, ())
+    here = observe(cli, target.project, sorted({*target.image_names, *(made.image for made in target.made.values())}))
+    _require_all(target, here.images)
+    ids = {part.image_name: target.made[name].image for name, part in target.parts.items() if name in target.made}
+    moved = {} if operation.check else _images.moved_tags(target, here)
+    borrowed = {name: today for name, (_earlier, today) in moved.items()}
+    found = Scene(cli, store, last, target, replace(here, images=ids), Policy(), None, borrowed)
+    with _images.tags_as_before(cli, moved):
+        yield found
+
+
+def _current(store: ReleaseStore) -> Release:
+    last = store.current()
+    if last is None:
+        raise ComposeFailure("there is no release to go back from: this environment was not deployed yet.")
+    return last
+
+
+def _target(store: ReleaseStore, last: Release, number: int | None) -> Release:
+    """The release that was asked for, or the last good one before the current."""
+    good = [each for each in store.numbers() if store.about(each).get("outcome") == GOOD]
+    if number is not None:
+        if number not in good:
+            raise ComposeFailure(f"release {number} is not here or was never good. Good ones: {_listed(good)}.")
+        return store.load(number)
+    earlier = [each for each in good if each < last.number]
+    if not earlier:
+        raise ComposeFailure(f"there is no good release before {last.number}, the current one. Nothing was changed.")
+    return store.load(earlier[-1])
+
+
+def _require_all(target: Release, images: t.Mapping[str, str]) -> None:
+    missing = [
+        f"image {each.image} of service {name}" for name, each in target.made.items() if each.image not in images
+    ]
+    for name, made in target.made.items():
+        known = files_of_service(target.model, name) & set(made.files)
+        missing += [f"file {path} of service {name}" for path in sorted(known) if not os.path.exists(path)]
+    if missing:
+        raise ComposeFailure(
+            f"release {target.number} cannot serve: {', '.join(missing)} is missing. Nothing was changed."
+        )
+
+
+def _listed(numbers: t.Iterable[int]) -> str:
+    return ", ".join(map(str, numbers)) or "none"

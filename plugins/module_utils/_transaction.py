@@ -1,0 +1,156 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A switch as a transaction: it ends with the wanted release serving, or with the last good one and a failure.
+
+Private to strata.compose.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import typing as t
+from dataclasses import dataclass, replace
+
+from ansible_collections.strata.compose.plugins.module_utils import _images, _journal, _plan, _record, _report
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._journal import Journal, JournalFile
+from ansible_collections.strata.compose.plugins.module_utils._lock import now
+from ansible_collections.strata.compose.plugins.module_utils._plan import Policy, Step
+from ansible_collections.strata.compose.plugins.module_utils._record import Author
+from ansible_collections.strata.compose.plugins.module_utils._release import Release
+from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
+from ansible_collections.strata.compose.plugins.module_utils._signals import Cancellation
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
+from ansible_collections.strata.compose.plugins.module_utils._switch import Manner, create, settle_down, start_and_gate
+
+LEFTOVER = re.compile(r"^[0-9a-f]{12}_")
+"""Name of a container that Compose was about to put in an old one's place (compose pkg/compose/convergence.go)."""
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """What a switch needs besides its scene and steps."""
+
+    manner: Manner
+    author: Author
+    cancellation: Cancellation
+    began: float
+
+    @classmethod
+    def begin(cls, manner: Manner, author: Author, cancellation: Cancellation) -> Transaction:
+        return cls(manner, author, cancellation, time.monotonic())
+
+
+def carry_out(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -> tuple[Scene, Release]:
+    """Take the steps and commit; the scene afterwards and the release that is current then.
+
+    Raises `ComposeFailure` when the release does not pass the gate, after the last good one was brought back.
+    """
+    release = _record.stored(scene, transaction.author)
+    scene = replace(scene, release=release)
+    journal_file = JournalFile(scene.store.folder)
+    journal = journal_file.write(_opened(scene, steps, transaction))
+    transaction.cancellation.touch()
+    try:
+        after = _switched(scene, steps, journal_file, journal, transaction.manner)
+    except ComposeFailure as failure:
+        raise _undone(scene, failure, journal_file, journal, transaction) from failure
+    final = _record.committed(after, release, steps, transaction.began, transaction.author)
+    journal_file.close()
+    return after, final
+
+
+def _opened(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -> Journal:
+    replaced = tuple(sorted({step.service for step in steps if step.action in _plan.REPLACES}))
+    back = scene.last.number if scene.last else None
+    opened = Journal(_journal.SWITCH, scene.release.number, back, now(), transaction.author.actor, replaced)
+    return replace(opened, tags=scene.borrowed_tags)
+
+
+def _switched(
+    scene: Scene, steps: t.Sequence[Step], journal_file: JournalFile, journal: Journal, manner: Manner
+) -> Scene:
+    """Replace containers, note which, start them and wait for the gate."""
+    release = scene.release
+    paths = [scene.store.path(release.number, name) for name in ("compose.json", "env")]
+    settle_down(steps, manner, scene.cli)
+    create(release, (paths[0], paths[1]), steps, manner, scene.cli)
+    snapshot = scene.looked_at_again().snapshot
+    ids = {name: [each.id for each in snapshot.of(name)] for name in snapshot.services}
+    journal_file.advance(journal, phase=_journal.GATE, containers=ids)
+    start_and_gate(release, steps, manner, scene.cli)
+    return scene.looked_at_again()
+
+
+def _undone(
+    scene: Scene, cause: ComposeFailure, journal_file: JournalFile, journal: Journal, transaction: Transaction
+) -> ComposeFailure:
+    """The failure to tell, after the last good release was brought back or could not be."""
+    _record.failed(scene, scene.release, transaction.began, cause.message.partition("\n")[0])
+    if scene.last is None:
+        journal_file.close()
+        told = "There is no earlier release to go back to: its containers are kept for a look at them"
+        return _failure(scene, cause, f"{told}, and the next deployment replaces them.", "failed")
+    journal = journal_file.advance(journal, phase=_journal.BACK)
+    try:
+        back = go_back(scene, scene.last, journal_file, journal, transaction)
+    except ComposeFailure as second:
+        told = (
+            f"Going back to release {scene.last.number} failed too: {second.message}\n"
+            f"The environment is degraded. Look at it with compose_env_info, and deploy again when the cause is gone: "
+            f"the next operation tries to go back first."
+        )
+        return _failure(scene, cause, told, "degraded", second.facts.get("failed_services"))
+    journal_file.close()
+    number = scene.last.number
+    return _failure(back, cause, f"Rolled back: release {number} serves again.", "rolled_back", rolled_back_to=number)
+
+
+def go_back(
+    scene: Scene, last: Release, journal_file: JournalFile, journal: Journal, transaction: Transaction
+) -> Scene:
+    """Bring the last good release back by the same steps that bring any other; the scene afterwards."""
+    earlier = scene_of_earlier(scene.looked_at_again(), last)
+    steps = [step for step in earlier.steps() if not _is_foreign(step, scene, last)]
+    moved = _images.moved_tags(last, scene.looked_at_again().snapshot)
+    journal = journal_file.advance(journal, tags={name: today for name, (_earlier, today) in moved.items()})
+    manner = replace(transaction.manner, cancelled=lambda: None)
+    with _images.tags_as_before(scene.cli, moved):
+        after = _switched(earlier, steps, journal_file, journal, manner)
+    after = scene_of_earlier(after, last)
+    _record.committed(after, last, steps, transaction.began, transaction.author)
+    return after
+
+
+def scene_of_earlier(scene: Scene, earlier: Release) -> Scene:
+    """The scene with an earlier release as the wanted one: its image names mean the images that it had."""
+    ids = {part.image_name: earlier.made[name].image for name, part in earlier.parts.items() if name in earlier.made}
+    snapshot = replace(scene.snapshot, images=ids)
+    return replace(scene, release=earlier, last=earlier, snapshot=snapshot, policy=Policy(), selected=None)
+
+
+def _is_foreign(step: Step, scene: Scene, last: Release) -> bool:
+    """Whether a step would remove what was there before the switch without being part of any release."""
+    return step.action == _plan.REMOVE and step.service not in last.parts and bool(scene.snapshot.of(step.service))
+
+
+def _failure(
+    scene: Scene, cause: ComposeFailure, told: str, state: str, *more: t.Any, **facts: t.Any
+) -> ComposeFailure:
+    snapshot: Snapshot = scene.snapshot
+    others = {"failed_services_of_roll_back": more[0]} if more and more[0] else {}
+    return ComposeFailure(
+        f"{cause.message}\n{told}",
+        **{
+            "changed": True,
+            "project": scene.release.project,
+            "environment": scene.release.environment,
+            **cause.facts,
+            "state": state,
+            "services": _report.services_told(snapshot),
+            **others,
+            **facts,
+        },
+    )

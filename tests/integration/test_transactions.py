@@ -1,0 +1,363 @@
+"""A deployment ends with the wanted release serving, or with the last good one and a failure that says so."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from tests.integration.conftest import ANSIBLE, IMAGE, Environment, Outcome, adhoc, ansible_environment, service
+
+GOOD = {"web": service(environment={"RELEASE": "one"}), "idle": service()}
+
+
+@pytest.fixture
+def serving(environment: Environment) -> Environment:
+    """Release 1 serves."""
+    environment.write("compose.yml", {"services": GOOD})
+    environment.deploy()
+    return environment
+
+
+def state_of(environment: Environment) -> Path:
+    return environment.state_dir / environment.project
+
+
+def require_consistent(environment: Environment) -> None:
+    """No journal, a free lock, no half-renamed container, none that only exists; and a deployment changes nothing."""
+    state = state_of(environment)
+    assert not (state / "journal.json").exists()
+    with (state / "lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    names = [str(each.name) for each in environment.containers()]
+    assert all(name.startswith(environment.project) for name in names), names
+    assert all(each.status != "created" for each in environment.containers())
+
+
+def require_rolled_back(environment: Environment, outcome: Outcome) -> None:
+    assert outcome.failed
+    assert outcome.result["state"] == "rolled_back", outcome.message
+    assert outcome.result["rolled_back_to"] == 1
+    assert "Rolled back: release 1 serves again" in outcome.message
+    assert environment.variable("web", "RELEASE") == "one"
+    require_consistent(environment)
+
+
+BAD = {
+    "exits at once": {"command": ["sh", "-c", "echo broken; exit 3"]},
+    "command does not exist": {"command": ["no-such-program"], "init": False},
+    "crash loop": {"command": ["sh", "-c", "exit 3"], "restart": "always"},
+    "unhealthy": {"healthcheck": {"test": ["CMD", "false"], "interval": "1s", "retries": 1}},
+    "never healthy": {"healthcheck": {"test": ["CMD", "false"], "interval": "1s", "start_period": "600s"}},
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_release_is_rolled_back(serving: Environment, kind: str) -> None:
+    idle = serving.ids()["idle"]
+    bad = {**GOOD["web"], "environment": {"RELEASE": "two"}, **BAD[kind]}
+    serving.write("compose.yml", {"services": {**GOOD, "web": bad}})
+    outcome = serving.run(wait_timeout=5)
+    require_rolled_back(serving, outcome)
+    assert [each["service"] for each in outcome.result["failed_services"]] == ["web"]
+    assert serving.ids()["idle"] == idle, "a service that was not concerned was touched"
+    serving.write("compose.yml", {"services": GOOD})
+    assert not serving.deploy().changed, "the files of release 1 are deployed, and it runs"
+
+
+def test_roll_back_restores_removed_and_drops_added_services(serving: Environment) -> None:
+    web = {**GOOD["web"], "command": ["sh", "-c", "exit 1"]}
+    serving.write("compose.yml", {"services": {"web": web, "added": service()}})
+    require_rolled_back(serving, serving.run())
+    assert set(serving.ids()) == {"web", "idle"}
+
+
+def test_roll_back_brings_back_the_image_and_leaves_the_tag(serving: Environment, engine: docker.DockerClient) -> None:
+    tag = f"{serving.folder.name}:moving"
+    engine.images.get(IMAGE).tag(tag)
+    tagged = {**GOOD, "web": {**GOOD["web"], "image": tag}}
+    serving.write("compose.yml", {"services": tagged})
+    serving.deploy()
+    old = serving.container("web").image.id
+    base = engine.containers.create(IMAGE, ["true"])
+    try:
+        new = base.commit(*tag.split(":"), changes=['ENTRYPOINT ["/bin/false"]']).id
+        outcome = serving.run()
+        assert outcome.failed
+        assert serving.container("web").image.id == old
+        assert engine.images.get(tag).id == new, "the tag is the user's"
+        assert serving.plan().actions == {("web", "recreate")}, "the new image is still waiting"
+    finally:
+        base.remove()
+        serving.clean_up()
+        engine.images.remove(tag, force=True)
+
+
+def test_first_deployment_that_fails_says_that_nothing_can_come_back(environment: Environment) -> None:
+    environment.write("compose.yml", {"services": {"web": service(command=["sh", "-c", "exit 1"])}})
+    outcome = environment.run()
+    assert outcome.failed
+    assert "no earlier release" in outcome.message
+    environment.write("compose.yml", {"services": {"web": service()}})
+    assert environment.deploy().actions == {("web", "recreate")}
+    require_consistent(environment)
+
+
+def test_roll_back_that_fails_too_is_degraded_and_tells_both_causes(serving: Environment) -> None:
+    serving.write("flag.txt", "good")
+    need_flag = ["sh", "-c", "grep -q good /flag && exec sleep 3600; echo flag is bad; exit 5"]
+    layer = {
+        "services": {"web": service(command=need_flag, volumes=["./flag.txt:/flag"], environment={"RELEASE": "1"})}
+    }
+    serving.write("compose.yml", layer)
+    serving.deploy()
+    layer["services"]["web"]["environment"]["RELEASE"] = "2"
+    serving.write("compose.yml", layer)
+    serving.write("flag.txt", "bad")
+    outcome = serving.run()
+    assert outcome.failed
+    assert outcome.result["state"] == "degraded"
+    assert outcome.message.count("exited with code 5") == 2
+    assert outcome.result["failed_services"]
+    assert outcome.result["failed_services_of_roll_back"]
+    serving.write("flag.txt", "good")
+    assert "settled" in serving.deploy().result
+    require_consistent(serving)
+
+
+def deploy_releases(environment: Environment, *names: str, **options: Any) -> None:
+    for name in names:
+        layer = {"services": {**GOOD, "web": {**GOOD["web"], "environment": {"RELEASE": name}}}}
+        environment.write("compose.yml", layer)
+        environment.deploy(**options)
+
+
+def test_rolled_back_goes_to_the_last_good_release_or_to_the_one_given(serving: Environment) -> None:
+    deploy_releases(serving, "two", "three")
+    assert serving.plan(state="rolled_back").actions == {("web", "recreate")}
+    assert serving.variable("web", "RELEASE") == "three"
+    assert serving.deploy(state="rolled_back").result["release"] == 2
+    assert serving.variable("web", "RELEASE") == "two"
+    assert serving.deploy(state="rolled_back", release=3).result["release"] == 3
+    assert serving.deploy(state="rolled_back", release=1).result["release"] == 1
+    assert serving.variable("web", "RELEASE") == "one"
+    require_consistent(serving)
+    assert serving.deploy().actions == {("web", "recreate")}, "the files still say release 3"
+
+
+def test_rolled_back_skips_releases_that_failed(serving: Environment) -> None:
+    serving.write("compose.yml", {"services": {**GOOD, "web": {**GOOD["web"], "command": ["false"]}}})
+    assert serving.run().failed
+    deploy_releases(serving, "three")
+    assert serving.deploy(state="rolled_back").result["release"] == 1
+
+
+def test_rolled_back_is_refused_without_target_image_or_file(serving: Environment, engine: docker.DockerClient) -> None:
+    assert "no good release before 1" in serving.run(state="rolled_back").message
+    assert "release 9 is not here" in serving.run(state="rolled_back", release=9).message
+    base = engine.containers.create(IMAGE, ["true"])
+    tag = f"{serving.folder.name}:own"
+    base.commit(*tag.split(":"), changes=["LABEL own=1"])
+    base.remove()
+    own = {**GOOD, "web": {**GOOD["web"], "image": tag}}
+    serving.write("compose.yml", {"services": own})
+    serving.deploy()
+    deploy_releases(serving, "three")
+    image = engine.images.get(tag)
+    for each in image.tags:
+        engine.images.remove(each, force=True)
+    before = serving.ids()
+    outcome = serving.run(state="rolled_back")
+    assert outcome.failed
+    assert f"image {image.id} of service web" in outcome.message
+    assert serving.ids() == before
+
+
+def test_rolled_back_needs_no_tag_of_the_old_image(serving: Environment, engine: docker.DockerClient) -> None:
+    """The image of a kept release stays although its own tag is gone, as after a rebuild and a prune."""
+    base = engine.containers.create(IMAGE, ["true"])
+    tag = f"{serving.folder.name}:own"
+    old = base.commit(*tag.split(":"), changes=["LABEL own=1"]).id
+    base.remove()
+    serving.write("compose.yml", {"services": {**GOOD, "web": {**GOOD["web"], "image": tag}}})
+    serving.deploy()
+    deploy_releases(serving, "three")
+    engine.images.remove(tag)
+    engine.images.prune()
+    serving.deploy(state="rolled_back", pull="never")
+    assert serving.container("web").image.id == old
+    serving.clean_up()
+
+
+def test_history_is_kept_and_pruned(serving: Environment, engine: docker.DockerClient) -> None:
+    deploy_releases(serving, *"abcd", keep_releases=3, revision="c0ffee", actor="alice (AWX job 7)")
+    releases = serving.run("compose_env_info", gather=["releases"]).result["releases"]
+    assert [each["release"] for each in releases] == [5, 4, 3]
+    assert releases[0]["current"]
+    newest = {key: releases[0][key] for key in ("actor", "revision", "outcome")}
+    assert newest == {"actor": "alice (AWX job 7)", "revision": "c0ffee", "outcome": "good"}
+    assert releases[0]["seconds"] > 0
+    held = [tag for image in engine.images.list(name=f"strata.invalid/{serving.project}") for tag in image.tags]
+    ours = [tag for tag in held if tag.startswith(f"strata.invalid/{serving.project}:")]
+    assert len(ours) == 1, "one image serves all kept releases"
+    audit = [json.loads(line) for line in (state_of(serving) / "audit.log").read_text().splitlines()]
+    assert [each["release"] for each in audit] == [1, 2, 3, 4, 5]
+
+
+def test_state_files_are_the_owners_only(serving: Environment) -> None:
+    for path in [state_of(serving), *state_of(serving).rglob("*")]:
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+@contextmanager
+def lock_held(environment: Environment) -> Iterator[None]:
+    with (state_of(environment) / "lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write(json.dumps({"pid": 4711, "operation": "present", "actor": "bob@tower", "started": "now"}))
+        lock.flush()
+        yield
+
+
+def test_second_operation_fails_at_once_and_names_the_first(serving: Environment) -> None:
+    with lock_held(serving):
+        outcome = serving.run()
+        assert outcome.failed
+        assert outcome.result["error_kind"] == "locked"
+        for word in ("present", "bob@tower", "since now", "process 4711", "lock_wait"):
+            assert word in outcome.message
+        assert not serving.run("compose_env_info").failed
+        assert not serving.plan().failed
+
+
+def test_second_operation_waits_for_the_first(serving: Environment) -> None:
+    with lock_held(serving):
+        timer = threading.Timer(3, lambda: None)
+        waiting: list[Outcome] = []
+        thread = threading.Thread(target=lambda: waiting.append(serving.run(lock_wait=60)))
+        thread.start()
+        timer.start()
+        timer.join()
+        assert waiting == []
+    thread.join()
+    assert not waiting[0].failed
+
+
+def start_module(environment: Environment, **options: Any) -> subprocess.Popen[str]:
+    """Start a deployment in a session of its own, without waiting for it."""
+    given = {"project_dir": str(environment.folder), "environment": "dev", "state_dir": str(environment.state_dir)}
+    argv = [str(ANSIBLE), "localhost", "-i", "localhost,", "-c", "local", "-m", "strata.compose.compose_env"]
+    argv += [
+        "-e",
+        f"ansible_python_interpreter={sys.executable}",
+        "-a",
+        json.dumps({**given, "stable_for": 1, **options}),
+    ]
+    return subprocess.Popen(
+        argv,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=ansible_environment(),
+        start_new_session=True,
+    )
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 30) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+def module_process(environment: Environment) -> int:
+    """The process that holds the lock and does the work."""
+
+    def owner() -> int | None:
+        text = (state_of(environment) / "lock").read_text()
+        return int(json.loads(text)["pid"]) if text else None
+
+    return int(wait_for(owner))
+
+
+def in_phase(environment: Environment, phase: str) -> bool:
+    path = state_of(environment) / "journal.json"
+    return path.exists() and json.loads(path.read_text())["phase"] == phase
+
+
+SLOW_STOP = {
+    "command": ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"],
+    "stop_grace_period": "3s",
+    "init": False,
+}
+
+
+@pytest.mark.parametrize("phase", ["switch", "gate"])
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"])
+def test_killed_operation_leaves_nothing_half_done(environment: Environment, phase: str, name: str) -> None:
+    web = service(environment={"RELEASE": "one"}, **({} if phase == "gate" else SLOW_STOP))
+    if phase == "switch":
+        web = {**service(environment={"RELEASE": "one"}), **SLOW_STOP}
+    environment.write("compose.yml", {"services": {"web": web, "idle": service()}})
+    environment.deploy()
+    environment.write(
+        "compose.yml", {"services": {"web": {**web, "environment": {"RELEASE": "two"}}, "idle": service()}}
+    )
+    process = start_module(environment, stable_for=4)
+    worker = module_process(environment)
+    wait_for(lambda: in_phase(environment, phase))
+    os.kill(worker, getattr(signal, name))
+    printed = process.communicate(timeout=60)[0]
+    if name == "SIGHUP":
+        assert "CHANGED" in printed
+        assert environment.variable("web", "RELEASE") == "two"
+    elif name != "SIGKILL":
+        assert f"cancelled by {name}" in printed
+        assert "release 1 serves again" in printed
+        assert environment.variable("web", "RELEASE") == "one"
+    outcome = environment.deploy(lock_wait=60, stable_for=4)
+    assert ("settled" in outcome.result) is (name == "SIGKILL")
+    assert environment.variable("web", "RELEASE") == "two"
+    require_consistent(environment)
+    assert {name: len(ids) for name, ids in environment.ids().items()} == {"web": 1, "idle": 1}
+    assert not environment.deploy().changed
+
+
+def test_cancelled_before_the_switch_changes_nothing(serving: Environment) -> None:
+    serving.write("Dockerfile", f"FROM {IMAGE}\nRUN sleep 30\n")
+    built = {key: value for key, value in GOOD["web"].items() if key != "image"}
+    serving.write("compose.yml", {"services": {**GOOD, "web": {**built, "build": "."}}})
+    before = serving.ids()
+    process = start_module(serving)
+    os.kill(module_process(serving), signal.SIGTERM)
+    printed = process.communicate(timeout=30)[0]
+    assert "cancelled by SIGTERM. Nothing was changed" in printed
+    assert serving.ids() == before
+    require_consistent(serving)
+
+
+def test_two_at_once_never_collide(serving: Environment) -> None:
+    deploy_releases(serving, "two")
+    layer = {"services": {**GOOD, "web": {**GOOD["web"], "environment": {"RELEASE": "three"}}}}
+    serving.write("compose.yml", layer)
+    processes = [start_module(serving, lock_wait=60) for _ in range(3)]
+    printed = [each.communicate(timeout=90)[0] for each in processes]
+    assert sorted(text.count("CHANGED") for text in printed) == [0, 0, 1], printed
+    assert all("FAILED" not in text for text in printed)
+    require_consistent(serving)
+
+
+def test_adhoc_runs_the_module_by_its_full_name() -> None:
+    assert "project_dir" in adhoc("compose_env", {"environment": "dev"}).message

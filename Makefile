@@ -5,6 +5,7 @@ SHELL := bash
 
 PYTHON ?= python3
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
+BECOME := $(if $(AS_ROOT),--become)
 ENGINE_PID := .cache/engine.pid
 
 # Everything runs from this checkout, whatever the machine has set up otherwise.
@@ -62,7 +63,7 @@ integration: images ## tests on a real engine
 
 .PHONY: molecule
 molecule: images ## the roles and playbooks, by molecule
-	molecule test --all
+	molecule test --all --no-command-borders
 
 .PHONY: test
 test: lint sanity unit integration molecule ## all of these
@@ -76,12 +77,18 @@ bench: images ## timings
 	python tests/bench/run.py
 
 .PHONY: demo
-demo: images ## the example application in environment dev
-	ansible-playbook playbooks/deploy.yml -l dev
+demo: engine ## the example application in environment dev, on this machine
+	@echo "Having the images of the example"
+	@$(AS_ROOT) .venv/bin/python tests/images/build.py postgres redis shop-api shop-app
+	@echo "Deploying environment dev to /opt/shop; the first time takes half a minute"
+	@ansible-playbook playbooks/deploy.yml -l dev $(BECOME)
+	@address=$$(hostname -I | cut -d ' ' -f 1); printf '%s\n' "The shop runs:" \
+	    "  its page  http://$$address:5000/" "  its api   http://$$address:8000/docs" \
+	    "Look at it:  ansible-playbook playbooks/ps.yml -l dev $(BECOME)" "Remove it:   make demo-down"
 
 .PHONY: demo-down
-demo-down: venv ## remove what demo made
-	ansible-playbook playbooks/remove.yml -l dev
+demo-down: venv ## remove what demo made, except the images
+	@ansible-playbook playbooks/remove.yml -l dev -e compose_env_confirm=dev $(BECOME)
 
 .PHONY: clean
 clean: engine-down ## remove what was made in this folder

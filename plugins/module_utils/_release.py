@@ -87,7 +87,7 @@ def parts_of(model: t.Mapping[str, t.Any], digests: t.Mapping[str, t.Mapping[str
 def _definition(model: t.Mapping[str, t.Any], name: str) -> dict[str, t.Any]:
     """A service and the networks, volumes, configs and secrets that it uses, without what no container is made from."""
     service = {key: value for key, value in model["services"][name].items() if key not in NOT_IN_CONTAINER}
-    if "deploy" in service:
+    if service.get("deploy"):
         service["deploy"] = {key: value for key, value in service["deploy"].items() if key != "replicas"}
     volumes = {each.get("source") for each in service.get("volumes") or () if each.get("type") == "volume"}
     used: dict[str, dict[str, t.Any]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -107,9 +108,16 @@ def machine(controller: Controller) -> dict[str, Any]:
         "ansible-core": core,
         "ansible": ansible,
         "community.docker": rival_version(controller.venv),
-        "strata.compose": run("git", "-C", ROOT, "describe", "--always", "--dirty", check=False),
+        "strata.compose": commit(),
         "load": load(),
     }
+
+
+def commit() -> str:
+    """Which state of this checkout is measured."""
+    with contextlib.suppress(CommandError, FileNotFoundError):
+        return run("git", "-C", ROOT, "describe", "--always", "--dirty")
+    return "unknown"
 
 
 def rival_version(venv: Path) -> str:

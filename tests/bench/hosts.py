@@ -38,6 +38,7 @@ def deployments(bench: Bench) -> Row:
     """Row 4: the whole playbook without a change, on one host and on many."""
     controller = bench.controller
     source = small_project(controller.folder / "source", "bench-hosts", 2)
+    source.env_file.unlink()  # both sides render it on the host
     rival = controller.write("rivals", *_rivals(source, controller.folder))
     variables = controller.folder / "variables.json"
     variables.write_text(json.dumps(_ours(source)))

@@ -15,7 +15,7 @@ CASES = table("gate")
 @each(CASES["verdicts"])
 def test_verdicts(case):
     model = model_of({"web": case.get("service")})
-    clock = iter([])
+    clock = 0.0
     watch = _gate.Watch(10, now=lambda: clock)
     told = []
     for look in case["seen"]:

@@ -1,0 +1,81 @@
+"""Images from a real registry on loopback: pulled when missing, looked for again when asked, and never twice."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator
+
+import docker
+import pytest
+
+from tests.integration.conftest import IMAGE, Environment, service
+from tests.lab.hosts import REGISTRY_IMAGE, REGISTRY_PORT, make_image, wait_until
+
+
+@pytest.fixture(scope="module")
+def address(engine: docker.DockerClient) -> Iterator[str]:
+    make_image(REGISTRY_IMAGE)
+    ports = {f"{REGISTRY_PORT}/tcp": ("127.0.0.1", None)}
+    container = engine.containers.run(REGISTRY_IMAGE, detach=True, ports=ports)
+    try:
+        container.reload()
+        port = int(container.ports[f"{REGISTRY_PORT}/tcp"][0]["HostPort"])
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/v2/"), "the registry")
+        yield f"127.0.0.1:{port}"
+    finally:
+        container.remove(force=True, v=True)
+
+
+def answers(url: str) -> bool:
+    """Whether the registry itself answers; its published port accepts connections before."""
+    try:
+        with urllib.request.urlopen(url, timeout=1) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def publish(engine: docker.DockerClient, name: str, label: str) -> str:
+    """Push an image under a name and forget it here; its id."""
+    base = engine.containers.create(IMAGE, ["true"])
+    repository, _, tag = name.rpartition(":")
+    image = base.commit(repository, tag, changes=[f"LABEL version={label}"])
+    base.remove()
+    assert "error" not in engine.images.push(repository, tag)
+    engine.images.remove(name)
+    return str(image.id)
+
+
+def test_missing_image_is_pulled(environment: Environment, engine: docker.DockerClient, address: str) -> None:
+    name = f"{address}/{environment.folder.name}:1"
+    publish(engine, name, "one")
+    environment.write("compose.yml", {"services": {"web": service(image=name), "twin": service(image=name)}})
+    pulls = {("web", "pull"), ("twin", "pull")}
+    assert environment.plan().actions == pulls | {("web", "create"), ("twin", "create")}
+    assert environment.deploy().actions == pulls | {("web", "create"), ("twin", "create")}
+    assert environment.container("web").labels["version"] == "one"
+    assert not environment.deploy().changed
+    environment.clean_up()
+    engine.images.remove(name)
+
+
+def test_moved_tag_is_found_only_by_pull_always(
+    environment: Environment, engine: docker.DockerClient, address: str
+) -> None:
+    name = f"{address}/{environment.folder.name}:moving"
+    publish(engine, name, "one")
+    environment.write("compose.yml", {"services": {"web": service(image=name), "idle": service()}})
+    environment.deploy()
+    here = engine.images.get(name)
+    publish(engine, name, "two")
+    here.tag(name)
+    assert not environment.deploy().changed
+    assert not environment.plan(pull="always").changed, "what a registry will say cannot be foretold"
+    environment.write("compose.yml", {"services": {"web": service(image=name), "idle": service()}})
+    outcome = environment.deploy(state="pulled", services=["web"])
+    assert outcome.actions == {("web", "pull")}
+    assert not environment.deploy(state="pulled", services=["web"]).changed
+    assert environment.deploy(services=["web"], pull="always").actions == {("web", "recreate")}
+    assert environment.container("web").labels["version"] == "two"
+    environment.clean_up()
+    engine.images.remove(name, force=True)

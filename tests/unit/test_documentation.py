@@ -1,0 +1,88 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each module documents exactly the options that it has, and its examples use no others."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+import yaml
+from ansible_collections.strata.compose.plugins.module_utils._spec import ENVIRONMENT
+
+from tests.unit.modules import COLLECTION, FOLDER, MODULES, SPECS, assignments_in, documented_options, documents_of
+
+FACTS = ("type", "required", "default", "choices", "elements", "aliases")
+"""What documentation and spec both say of an option; no_log is for the module alone."""
+
+
+def facts(options):
+    """What is said of each option; that it is not required, or has no default, need not be said."""
+    unsaid = (("required", False), *((key, None) for key in FACTS))
+    return {
+        name: {key: option[key] for key in FACTS if key in option and (key, option[key]) not in unsaid}
+        for name, option in options.items()
+    }
+
+
+@pytest.mark.parametrize("module", MODULES)
+class TestModule:
+    def test_has_a_spec(self, module):
+        assert module in SPECS
+
+    def test_documents_the_options_of_its_spec(self, module):
+        assert facts(documented_options(module)) == facts(SPECS[module])
+
+    def test_describes_each_option(self, module):
+        options = documented_options(module)
+        assert [name for name, option in options.items() if not said(option.get("description"))] == []
+
+    def test_tells_what_it_is(self, module):
+        documentation = documents_of(module)["DOCUMENTATION"]
+        assert documentation["module"] == module
+        assert said([documentation["short_description"]])
+        assert said(documentation["description"])
+
+    def test_has_examples_of_options_that_it_has(self, module):
+        tasks = documents_of(module)["EXAMPLES"]
+        own = [task[f"{COLLECTION}.{module}"] for task in tasks if f"{COLLECTION}.{module}" in task]
+        assert own, "no example uses the module"
+        assert sorted({name for options in own for name in options} - set(SPECS[module])) == []
+
+    def test_describes_each_value_that_it_returns(self, module):
+        returned = documents_of(module)["RETURN"]
+        assert returned
+        assert [name for name, each in returned.items() if not said(each.get("description"))] == []
+
+    def test_fills_unset_options_from_variables(self, module):
+        code = ast.parse((FOLDER.parent / "action" / f"{module}.py").read_text(encoding="utf-8")).body
+        (action,) = [each for each in code if isinstance(each, ast.ClassDef)]
+        assert action.name == "ActionModule"
+        assert assignments_in(action.body) == {"module": f"{COLLECTION}.{module}", "spec": module.upper()}
+
+
+def test_each_spec_has_a_module():
+    assert sorted(SPECS) == MODULES
+
+
+def test_modules_with_options_of_an_environment_share_them():
+    differ = {
+        f"{module}.{name}"
+        for module, spec in SPECS.items()
+        for name in set(spec) & set(ENVIRONMENT)
+        if spec[name] != ENVIRONMENT[name]
+    }
+    assert differ == set()
+
+
+def test_the_action_group_holds_all_modules():
+    runtime = yaml.safe_load((FOLDER.parents[1] / "meta" / "runtime.yml").read_text(encoding="utf-8"))
+    (members,) = runtime["action_groups"].values()
+    assert sorted(each for each in members if isinstance(each, str)) == MODULES
+
+
+def said(description):
+    """Whether a description is a text, or a list of texts, of which none is empty."""
+    texts = [description] if isinstance(description, str) else description or []
+    return bool(texts) and all(isinstance(each, str) and each.strip() for each in texts)

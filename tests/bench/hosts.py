@@ -52,7 +52,7 @@ def deployments(bench: Bench) -> Row:
                 controller.play(rival, *options, quiet=False)
                 sides[f"ours {count}"] = lambda ours=ours: controller.play(*ours)
                 sides[f"rival {count}"] = lambda options=options: controller.play(rival, *options)
-            samples = interleaved("no-op on managed hosts", sides, bench.rounds)
+            samples = interleaved("no-op on managed hosts", sides, bench.rounds, warm=True)
     finally:
         shutil.rmtree(source.folder)
     findings = [

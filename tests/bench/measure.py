@@ -61,11 +61,11 @@ def timed(action: Callable[[], object]) -> Sample:
     return {"wall": wall, "cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
 
 
-def interleaved(what: str, sides: Mapping[str, Side], rounds: int) -> Samples:
+def interleaved(what: str, sides: Mapping[str, Side], rounds: int, warm: bool = False) -> Samples:
     """One warm-up of each side, then rounds in which each runs once; every second round in the opposite order."""
-    told(f"{what}: warm-up")
-    for side in sides.values():
-        side()
+    for name in () if warm else sides:
+        told(f"{what}: warm-up of {name}")
+        sides[name]()
     samples: Samples = {name: [] for name in sides}
     for number in range(1, rounds + 1):
         told(f"{what}: round {number} of {rounds}")

@@ -84,7 +84,7 @@ demo: engine ## the example application in environment dev, on this machine
 	@ansible-playbook playbooks/deploy.yml -l dev $(BECOME)
 	@address=$$(hostname -I | cut -d ' ' -f 1); printf '%s\n' "The shop runs:" \
 	    "  its page  http://$$address:5000/" "  its api   http://$$address:8000/docs" \
-	    "Look at it:  ansible-playbook playbooks/ps.yml -l dev $(BECOME)" "Remove it:   make demo-down"
+	    "Look at it:  .venv/bin/ansible-playbook playbooks/ps.yml -l dev $(BECOME)" "Remove it:   make demo-down"
 
 .PHONY: demo-down
 demo-down: venv ## remove what demo made, except the images

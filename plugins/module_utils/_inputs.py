@@ -17,13 +17,13 @@ COMMENT = re.compile(r"((?<![^\s\[{,:])(?:\"(?:\\.|[^\"\\])*\"|'[^']*'))|(?:^|\s
 NAME = "[A-Za-z_][A-Za-z0-9_]*"
 INTERPOLATION = re.compile(rf"\$(?:\$|({NAME})|\{{({NAME})(?=(:?[-?+](?:\$\{{[^{{}}]*\}}|[^}}])*)?))")
 DRAWS_IN = re.compile(
-    r"^(?P<indent>[ \t]*)(?:-[ \t]+)?(?:[^\s#][^\n]*[{,\s])?[\"']?(?:include|extends|env_file|label_file)[\"']?[ \t]*:"
-    r"[^\n]*(?:\n(?:(?P=indent)[ \t-][^\n]*|[ \t]*(?:#[^\n]*)?(?=\n|\Z)))*",
+    r"^(?P<indent>[ \t]*)(?:[^\s#][^\n]*[{,\s])?[\"']?(?:include|extends|env_file|label_file)[\"']?[ \t]*:"
+    r"[^\n]*(?:\n(?:(?P=indent)[ \t-][^\n]*|[ \t]*(?:#[^\n]*)?))*",
     re.MULTILINE,
 )
 """A key by which a Compose file draws in other files, and the lines of its value."""
 UNKNOWABLE = re.compile(
-    r"\$|~|(?:^|[\s\[,:])\*\w|project_directory|\bpath[\"']?\s*:\s*(?:\[|$)"
+    r"\$|~|[\s\[,:]\*\w|project_directory|\bpath[\"']?\s*:\s*(?:\[|#|$)"
     r"|\b(?:oci|https?|ssh|git)://|git@|\bgithub\.com/|\.git\b",
     re.MULTILINE,
 )

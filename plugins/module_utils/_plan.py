@@ -334,6 +334,22 @@ def _first_line(text: str) -> str:
     return (text.splitlines() or ["its health check says nothing"])[0]
 
 
+def changed_networks(wanted: Release, made: t.Mapping[str, Made]) -> tuple[str, ...]:
+    """Engine names of the networks that exist with another definition: they are made anew.
+
+    Seen with Compose 2.26: it keeps the old network without a word.
+    """
+    old = {
+        key: value for each in made.values() for key, value in each.definition.items() if _is_own_network(key, value)
+    }
+    new = {key: value for part in wanted.parts.values() for key, value in part.definition.items()}
+    return tuple(sorted(value["name"] for key, value in old.items() if key in new and new[key] != value))
+
+
+def _is_own_network(key: str, definition: t.Any) -> bool:
+    return key.startswith("network ") and bool(definition) and not definition.get("external")
+
+
 def plan_stop(running: Snapshot) -> tuple[Step, ...]:
     """The steps that stop everything that is up."""
     up = {each.service: each for each in running.containers if each.state in ("running", "paused", "restarting")}

@@ -33,6 +33,8 @@ def actions_between(before: Snapshot, after: Snapshot, planned: t.Sequence[Step]
         (name, action)
         for name in sorted({*before.services, *after.services})
         for action in _actions(before.of(name), after.of(name))
+        # Only what was asked to stop was stopped: a job that ends meanwhile ends by itself.
+        if action != _plan.STOP or (name, action) in reasons
     ]
     return [
         {"service": name, "action": action, "reason": reasons.get((name, action), "follows from the others")}

@@ -32,7 +32,7 @@ if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
     Result = dict[str, t.Any]
-    Input = bytes | t.IO[bytes] | None
+    Input = t.Union[bytes, t.IO[bytes], None]
 
 HIDDEN = ("env", "stdin", "stdin_base64")
 

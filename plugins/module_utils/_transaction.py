@@ -23,7 +23,13 @@ from ansible_collections.strata.compose.plugins.module_utils._release import Rel
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
 from ansible_collections.strata.compose.plugins.module_utils._signals import Cancellation
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
-from ansible_collections.strata.compose.plugins.module_utils._switch import Manner, create, settle_down, start_and_gate
+from ansible_collections.strata.compose.plugins.module_utils._switch import (
+    Manner,
+    create,
+    drop_networks,
+    settle_down,
+    start_and_gate,
+)
 
 LEFTOVER = re.compile(r"^[0-9a-f]{12}_")
 """Name of a container that Compose was about to put in an old one's place (compose pkg/compose/convergence.go)."""
@@ -76,6 +82,8 @@ def _switched(
     release = scene.release
     paths = [scene.store.path(release.number, name) for name in ("compose.json", "env")]
     settle_down(steps, manner, scene.cli)
+    if changed := _plan.changed_networks(release, scene.made):
+        drop_networks(changed, scene.looked_at_again().snapshot, scene.cli)
     create(release, (paths[0], paths[1]), steps, manner, scene.cli)
     snapshot = scene.looked_at_again().snapshot
     ids = {name: [each.id for each in snapshot.of(name)] for name in snapshot.services}

@@ -89,7 +89,7 @@ release:
   returned: success
   type: int
 services:
-  description: As M(strata.compose.compose_env#module) returns them.
+  description: As M(strata.compose.compose_env) returns them.
   returned: when gathered
   type: list
   elements: dict

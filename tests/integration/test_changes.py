@@ -202,6 +202,18 @@ def test_network_disconnected_by_hand(deployed: Environment, engine: docker.Dock
     assert "web" in attached[network.name]["Aliases"]
 
 
+def test_definition_of_a_network(environment: Environment, engine: docker.DockerClient) -> None:
+    def layers(label: str) -> dict[str, object]:
+        web = service(networks=["inner"])
+        return {"services": {"web": web, "idle": service()}, "networks": {"inner": {"labels": {"a": label}}}}
+
+    environment.write("compose.yml", layers("1"))
+    environment.deploy()
+    environment.write("compose.yml", layers("2"))
+    require(environment, {("web", "recreate")})
+    assert engine.networks.get(f"{environment.project}_inner").attrs["Labels"]["a"] == "2"
+
+
 def test_comments_key_order_and_white_space_mean_nothing(deployed: Environment) -> None:
     path = deployed.folder / "compose.yml"
     services = dict(reversed(list(LAYERS["services"].items())))

@@ -188,7 +188,9 @@ def play(project: Path, variables: dict, *flags: str, tasks: list[dict] | None =
     )
     argv = [str(ANSIBLE.with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", *flags]
     argv += ["-e", f"ansible_python_interpreter={sys.executable}", str(playbook)]
-    done = subprocess.run(argv, cwd=project.parent, env=ansible_environment(), capture_output=True, text=True)
+    done = subprocess.run(
+        argv, cwd=project.parent, env=ansible_environment(), capture_output=True, text=True, check=False
+    )
     return done.returncode, done.stdout + done.stderr
 
 

@@ -72,7 +72,9 @@ def compose_config(folder: Path, services: dict, *options: str) -> dict[str, dic
     layer.write_text(json.dumps({"services": {name: {"image": "x", **rest} for name, rest in services.items()}}))
     argv = [*COMPOSE, "-p", "fidelity", *options, "-f", str(layer), "config", "--format", "json"]
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **OUTSIDE}
-    done = subprocess.run(argv, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(
+        argv, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         return None
     found = {name: service.get("environment") or {} for name, service in json.loads(done.stdout)["services"].items()}

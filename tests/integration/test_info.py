@@ -95,7 +95,9 @@ def test_drift_is_what_nobody_deployed(running: Environment) -> None:
     running.write("note.txt", "edited on the host")
     drift = {(each["service"], each["action"]): each["reason"] for each in gather(running, "drift")}
     assert drift == {
-        ("web", "start"): "exited (137)" if running.container("web").attrs["State"]["ExitCode"] == 137 else "exited (143)",
+        ("web", "start"): "exited (137)"
+        if running.container("web").attrs["State"]["ExitCode"] == 137
+        else "exited (143)",
         ("idle", "recreate"): f"content of {running.folder}/note.txt changed",
     }
 

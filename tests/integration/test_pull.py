@@ -38,7 +38,7 @@ def answers(url: str) -> bool:
 def publish(engine: docker.DockerClient, name: str, label: str) -> str:
     """Push an image under a name and forget it here; its id."""
     base = engine.containers.create(IMAGE, ["true"])
-    repository, _, tag = name.rpartition(":")
+    repository, tag = name.rsplit(":", 1)
     image = base.commit(repository, tag, changes=[f"LABEL version={label}"])
     base.remove()
     assert "error" not in engine.images.push(repository, tag)

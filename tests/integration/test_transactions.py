@@ -352,7 +352,7 @@ def test_two_at_once_never_collide(serving: Environment) -> None:
     deploy_releases(serving, "two")
     layer = {"services": {**GOOD, "web": {**GOOD["web"], "environment": {"RELEASE": "three"}}}}
     serving.write("compose.yml", layer)
-    processes = [start_module(serving, lock_wait=60) for _ in range(3)]
+    processes = [start_module(serving, lock_wait=60 + number) for number in range(3)]
     printed = [each.communicate(timeout=90)[0] for each in processes]
     assert sorted(text.count("CHANGED") for text in printed) == [0, 0, 1], printed
     assert all("FAILED" not in text for text in printed)

@@ -29,6 +29,10 @@ def test_a_word_that_is_too_long_for_a_file_is_no_path():
     assert f"/srv/{'y' * 256}" not in found
 
 
+def test_a_word_with_a_nul_character_is_no_path():
+    assert not any("\0" in path for path in _inputs.mentioned_paths("a: b\0c", "/srv"))
+
+
 @each(CASES["self-contained"])
 def test_whether_a_layer_is_selfcontained(case):
     assert _inputs.is_selfcontained(case["layer"]) is case["is"]

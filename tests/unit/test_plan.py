@@ -104,6 +104,12 @@ def test_what_is_done(case):
     assert _plan.is_done(release.model, container("job", **case["container"]), made) is case["done"]
 
 
+@each(CASES["changed networks"])
+def test_changed_networks(case):
+    wanted, _running, made = scene_of(case)
+    assert list(_plan.changed_networks(wanted, made)) == case["changed"]
+
+
 def test_a_step_is_told_without_ids_of_containers():
     step = _plan.Step("web", _plan.CONNECT, "disconnected from network shop", ("web-1",), "shop")
     assert step.told() == {"service": "web", "action": "connect", "reason": "disconnected from network shop"}

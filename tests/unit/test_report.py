@@ -15,7 +15,8 @@ CASES = table("report")
 
 @each(CASES["actions"])
 def test_actions(case):
-    found = _report.actions_between(snapshot_of(case["before"]), snapshot_of(case["after"]), ())
+    planned = [Step(name, "stop", "asked for") for name in case.get("asked_to_stop", ())]
+    found = _report.actions_between(snapshot_of(case["before"]), snapshot_of(case["after"]), planned)
     assert [f"{each['service']} {each['action']}" for each in found] == case["actions"]
 
 
@@ -69,4 +70,5 @@ def test_services_are_told_with_all_their_containers():
 def test_diffs(case):
     made = made_of(release_of(case["before"]), {name: {} for name in case["before"]})
     diff = _report.diff_of(release_of(case["services"]), made, [Step(**step) for step in case["steps"]])
-    assert {key: diff[key] for key in ("before", "after")} == case["diff"]
+    headers = {"before_header": "the containers that run", "after_header": "the resolved layers"}
+    assert diff == {**headers, **case["diff"]}

@@ -14,8 +14,8 @@ import yaml
 Hosts = dict[str, Any]
 Run = Callable[..., CompletedProcess[str]]
 
-CHANGING = ("build", "deploy", "down", "exec", "pull", "restart", "start", "stop")
-READING = ("logs", "plan", "ps", "top")
+CHANGING = ("build", "deploy", "down", "exec", "pull", "remove", "restart", "rollback", "start", "stop")
+READING = ("logs", "plan", "ps", "releases", "top")
 
 
 @pytest.fixture
@@ -113,6 +113,15 @@ def test_down_keeps_the_data_unless_told_to_lose_it(hosts: Hosts, run: Run, othe
 
     done(run(*down, "-e", "compose_env_volumes=true", "-e", "compose_env_confirm=dev"))
     assert kept(hosts["dev"]) == set()
+
+
+def test_remove_leaves_nothing(hosts: Hosts, run: Run, others_stay: Callable[[str], None]) -> None:
+    others_stay("test")
+    done(run("ansible-playbook", "playbooks/remove.yml", "-l", "test", "-e", "compose_env_confirm=test"))
+    assert hosts["test"].ids() == {}
+    assert kept(hosts["test"]) == set()
+    assert hosts["test"].shell("ls -A /opt /var/lib/strata/files").split() == ["/opt:", "/var/lib/strata/files:"]
+    assert hosts["test"].shell("ls -A /var/lib/strata").split() == ["files"]
 
 
 def done(result: CompletedProcess[str]) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ansible_collections.strata.compose.plugins.module_utils import _plan
+from ansible_collections.strata.compose.plugins.module_utils import _step
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._plan import Step
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
+from ansible_collections.strata.compose.plugins.module_utils._step import Step
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
 if t.TYPE_CHECKING:
@@ -27,7 +27,7 @@ def acquire(release: Release, steps: t.Sequence[Step], before: Snapshot, cli: Cl
     if not steps:
         return []
     begin = compose.from_model(release.project, release.resolved_from["directory"], "-", "/dev/null")
-    for action in (_plan.PULL, _plan.BUILD):
+    for action in (_step.PULL, _step.BUILD):
         services = _one_for_each_image(release, [step.service for step in steps if step.action == action])
         if services:
             _get(release, cli, [*begin, action, "--", *services])
@@ -52,4 +52,4 @@ def _one_for_each_image(release: Release, services: t.Iterable[str]) -> list[str
 
 
 def _reason(step: Step, image: str) -> str:
-    return f"image {image} is another one now" if step.reason == _plan.ASKED_FOR else step.reason
+    return f"image {image} is another one now" if step.reason == _step.ASKED_FOR else step.reason

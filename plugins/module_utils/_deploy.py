@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.strata.compose.plugins.module_utils import _plan, _report
-from ansible_collections.strata.compose.plugins.module_utils._plan import Step
+from ansible_collections.strata.compose.plugins.module_utils import _report, _step
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene, scene_of
+from ansible_collections.strata.compose.plugins.module_utils._step import Step
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
@@ -115,7 +115,7 @@ def _acquired(scene: Scene, images: t.Sequence[Step]) -> list[dict[str, str]]:
 
 def _certain(images: t.Sequence[Step]) -> list[Step]:
     """An image that is asked for again may turn out to be the one that is here: nothing can be foretold of it."""
-    return [step for step in images if step.reason != _plan.ASKED_FOR]
+    return [step for step in images if step.reason != _step.ASKED_FOR]
 
 
 def told(scene: Scene, actions: t.Sequence[dict[str, str]], release: Release | None) -> Result:

@@ -18,10 +18,11 @@ from ansible_collections.strata.compose.plugins.module_utils._command import Opt
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
-from ansible_collections.strata.compose.plugins.module_utils._resolve import find_project, require_services, resolve
+from ansible_collections.strata.compose.plugins.module_utils._resolve import require_services, resolve
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._session import Session, in_memory, open_session
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL
+from ansible_collections.strata.compose.plugins.module_utils._sources import find_project
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
 if t.TYPE_CHECKING:

@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
-from ansible_collections.strata.compose.plugins.module_utils._plan import may_complete
+from ansible_collections.strata.compose.plugins.module_utils._model import may_complete
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container

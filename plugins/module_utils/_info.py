@@ -8,24 +8,18 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from ansible_collections.strata.compose.plugins.module_utils import _operations, _plan, _report
+from ansible_collections.strata.compose.plugins.module_utils import _operations, _plan, _report, _step
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, allowed_environment, parsed_json
 from ansible_collections.strata.compose.plugins.module_utils._differences import masked_definition
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._inputs import Use, uses_of_variables
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, fingerprint, is_secret_name
 from ansible_collections.strata.compose.plugins.module_utils._release import Part, Release
-from ansible_collections.strata.compose.plugins.module_utils._resolve import (
-    assignments_of,
-    file_digests,
-    find_project,
-    require_services,
-    resolve,
-    texts_of,
-)
+from ansible_collections.strata.compose.plugins.module_utils._resolve import file_digests, require_services, resolve
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
+from ansible_collections.strata.compose.plugins.module_utils._sources import assignments_of, find_project, texts_of
 
 Rows = list[dict[str, t.Any]]
 
@@ -181,7 +175,7 @@ def _drift(subject: Subject) -> Rows:
             f"project {subject.name} was not deployed by strata.compose yet: there is no drift to tell."
         )
     parts = {name: replace(part, files=_as_now(release, name, part)) for name, part in release.parts.items()}
-    steps = _plan.plan(replace(release, parts=parts), subject.snapshot, release.made, _plan.Policy())
+    steps = _plan.plan(replace(release, parts=parts), subject.snapshot, release.made, _step.Policy())
     services = subject.options["services"]
     return [step.told() for step in steps if services is None or step.service in services]
 

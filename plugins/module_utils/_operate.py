@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.strata.compose.plugins.module_utils import _plan, _report
+from ansible_collections.strata.compose.plugins.module_utils import _plan, _report, _step
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._images import release as release_images
-from ansible_collections.strata.compose.plugins.module_utils._plan import Step
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._resolve import require_services
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options, scene_of
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL, Snapshot, observe
+from ansible_collections.strata.compose.plugins.module_utils._step import Step
 from ansible_collections.strata.compose.plugins.module_utils._switch import start_and_gate
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
@@ -99,10 +99,10 @@ def _removable(options: Options, name: str, before: Snapshot, cli: Cli) -> t.Ite
     kinds = ("network", "volume") if options["volumes"] else ("network",)
     for kind in kinds:
         listed = cli.docker(kind, "ls", "--filter", f"label={LABEL}project={name}", "--format", "{{.Name}}")
-        yield from (Step(f"{kind} {each}", _plan.REMOVE, "belongs to the project") for each in listed.text.split())
+        yield from (Step(f"{kind} {each}", _step.REMOVE, "belongs to the project") for each in listed.text.split())
     for image in sorted({each.image_name for each in before.containers}):
         if options["images"] == "all" or (options["images"] == "local" and _is_local(image, name)):
-            yield Step(f"image {image}", _plan.REMOVE, f"images is {options['images']}")
+            yield Step(f"image {image}", _step.REMOVE, f"images is {options['images']}")
 
 
 def _is_local(image: str, project: str) -> bool:

@@ -19,9 +19,9 @@ from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._project import find_env_files
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
 from ansible_collections.strata.compose.plugins.module_utils._release import ReleaseStore
-from ansible_collections.strata.compose.plugins.module_utils._resolve import name_of, variables_of
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options
 from ansible_collections.strata.compose.plugins.module_utils._signals import Cancellation, cancellable
+from ansible_collections.strata.compose.plugins.module_utils._sources import name_of, variables_of
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
 
 if t.TYPE_CHECKING:

@@ -6,49 +6,27 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
 
-from ansible_collections.strata.compose.plugins.module_utils._differences import as_reason, changed_fields
+from ansible_collections.strata.compose.plugins.module_utils._model import dependencies, in_start_order, is_done
+from ansible_collections.strata.compose.plugins.module_utils._plan_service import awakenings, steps_of_service
+from ansible_collections.strata.compose.plugins.module_utils._step import (
+    ASKED_FOR,
+    BUILD,
+    PULL,
+    RECREATE,
+    REMOVE,
+    RESTART,
+    START,
+    STOP,
+    UNPAUSE,
+    Action,
+    Policy,
+    Step,
+)
 
 if t.TYPE_CHECKING:
-    from ansible_collections.strata.compose.plugins.module_utils._release import Made, Part, Release
+    from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
     from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container, Snapshot
-
-BUILD, PULL = "build", "pull"
-CREATE, RECREATE, START, RESTART, UNPAUSE, CONNECT = "create", "recreate", "start", "restart", "unpause", "connect"
-STOP, REMOVE = "stop", "remove"
-Action = str
-
-REPLACES = frozenset({CREATE, RECREATE})
-ABSENT_IMAGE = "absent"
-ASKED_FOR = "asked for"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One action on one service, and why."""
-
-    service: str
-    action: Action
-    reason: str
-    """told to the user: ``environment.LEVEL changed``"""
-    containers: tuple[str, ...] = ()
-    """ids that it acts on, where it acts on existing containers one by one"""
-    network: str = ""
-
-    def told(self) -> dict[str, str]:
-        return {"service": self.service, "action": self.action, "reason": self.reason}
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What the user allows and asks for beyond the files."""
-
-    recreate: str = "auto"
-    remove_orphans: bool = True
-    build: str = "missing"
-    pull: str = "missing"
-    restart: bool = False
 
 
 def plan(
@@ -63,7 +41,7 @@ def plan(
     ``made`` is the record of what the existing containers were made from, ``selected`` the services it is limited to.
     """
     names = [name for name in in_start_order(wanted.model) if selected is None or name in selected]
-    own = [step for name in names for step in _service(wanted, name, running, made.get(name), policy)]
+    own = [step for name in names for step in steps_of_service(wanted, name, running, made.get(name), policy)]
     followers = _followers(wanted, own, names, running, made)
     orphans = _orphans(wanted, running) if policy.remove_orphans and selected is None else []
     return (*orphans, *_in_order(own + followers, names))
@@ -92,174 +70,6 @@ def plan_images(
 
 def _is_build_changed(build: t.Mapping[str, t.Any], made: Made | None) -> bool:
     return made is not None and made.build is not None and made.build != build
-
-
-def selected_with_dependencies(model: t.Mapping[str, t.Any], services: t.Iterable[str]) -> set[str]:
-    """The services and all that they depend on, as Compose selects them."""
-    selected: set[str] = set()
-    waiting = list(services)
-    while waiting:
-        name = waiting.pop()
-        if name not in selected:
-            selected.add(name)
-            waiting.extend(each for each in dependencies(model, name) if each in model["services"])
-    return selected
-
-
-def dependencies(model: t.Mapping[str, t.Any], service: str) -> dict[str, dict[str, t.Any]]:
-    """``depends_on`` of a service, by the names of the services in the model."""
-    declared = model["services"][service].get("depends_on") or {}
-    return {name: details for name, details in declared.items() if name in model["services"]}
-
-
-def in_start_order(model: t.Mapping[str, t.Any]) -> list[str]:
-    """All services, each after those that it depends on; Compose has refused circles already."""
-    ordered: dict[str, None] = {}
-
-    def visit(name: str) -> None:
-        for dependency in sorted(dependencies(model, name)):
-            if dependency not in ordered:
-                visit(dependency)
-        ordered[name] = None
-
-    for name in sorted(model.get("services") or {}):
-        visit(name)
-    return list(ordered)
-
-
-def may_complete(model: t.Mapping[str, t.Any], service: str) -> bool:
-    """Whether an exit with code 0 can be a service's purpose rather than its end.
-
-    A service that another one awaits by ``service_completed_successfully`` says so. Else one that is restarted, that
-    has a health check or that publishes ports is meant to stay.
-    """
-    if is_awaited(model, service):
-        return True
-    definition = model["services"][service]
-    restart = _restart_condition(definition)
-    stays = definition.get("ports") or _has_health_check(definition)
-    return not stays and (restart in ("no", "none") or restart.startswith("on-failure"))
-
-
-def _restart_condition(definition: t.Mapping[str, t.Any]) -> str:
-    """When the engine starts a container again; ``deploy`` wins over ``restart`` (compose pkg/compose/create.go)."""
-    policy = (definition.get("deploy") or {}).get("restart_policy") or {}
-    return str(policy.get("condition") or definition.get("restart") or "no")
-
-
-def is_awaited(model: t.Mapping[str, t.Any], service: str) -> bool:
-    """Whether another service waits for this one to complete."""
-    return any(
-        dependencies(model, other).get(service, {}).get("condition") == "service_completed_successfully"
-        for other in model["services"]
-    )
-
-
-def is_done(model: t.Mapping[str, t.Any], container: Container, made: Made | None) -> bool:
-    """Whether a container ended because its work was done, and not because somebody stopped it.
-
-    An exit code of 0 alone does not tell: servers that are stopped exit with 0 too. What the gate saw decides.
-    """
-    if not container.has_completed or not may_complete(model, container.service):
-        return False
-    seen = made.containers.get(container.id) if made else None
-    return seen != "running" or is_awaited(model, container.service)
-
-
-def _has_health_check(definition: t.Mapping[str, t.Any]) -> bool:
-    check = definition.get("healthcheck") or {}
-    return bool(check) and not check.get("disable") and check.get("test") != ["NONE"]
-
-
-def _service(wanted: Release, name: str, running: Snapshot, made: Made | None, policy: Policy) -> t.Iterator[Step]:
-    part, existing = wanted.parts[name], running.of(name)
-    if part.replicas == 0 or not existing:
-        yield from _appearance(name, part, existing)
-        return
-    reason = _reason_to_recreate(part, existing, made, running, policy)
-    if reason:
-        yield Step(name, RECREATE, reason, tuple(each.id for each in existing))
-        return
-    if len(existing) < part.replicas:
-        yield Step(name, CREATE, f"{part.replicas} replicas wanted, {len(existing)} exist")
-    kept, surplus = existing[: part.replicas], existing[part.replicas :]
-    if surplus:
-        ids = tuple(each.id for each in surplus)
-        yield Step(name, REMOVE, f"{part.replicas} replicas wanted, {len(existing)} exist", ids)
-    yield from _repairs(wanted, name, kept, made, policy)
-
-
-def _appearance(name: str, part: Part, existing: t.Sequence[Container]) -> t.Iterator[Step]:
-    if part.replicas == 0 and existing:
-        yield Step(name, REMOVE, "no replicas wanted", tuple(each.id for each in existing))
-    elif part.replicas:
-        yield Step(name, CREATE, "no container")
-
-
-def _reason_to_recreate(
-    part: Part, existing: t.Sequence[Container], made: Made | None, running: Snapshot, policy: Policy
-) -> str:
-    if policy.recreate == "always":
-        return ASKED_FOR
-    if policy.recreate == "never":
-        return ""
-    image = running.images.get(part.image_name, ABSENT_IMAGE)
-    if made is None or any(each.id not in made.containers for each in existing):
-        return _reason_without_record(part, existing, image)
-    if fields := changed_fields(made.definition, part.definition):
-        return as_reason(fields)
-    contents = changed_fields(made.files, part.files)
-    if contents:
-        return f"content of {', '.join(contents)} changed"
-    return _reason_of_image(part, existing, image)
-
-
-def _reason_of_image(part: Part, existing: t.Sequence[Container], image: str) -> str:
-    if image != ABSENT_IMAGE and any(each.image != image for each in existing):
-        return f"image {part.image_name} is another one now"
-    return ""
-
-
-def _reason_without_record(part: Part, existing: t.Sequence[Container], image: str) -> str:
-    """Containers that we did not make are kept when Compose's own hash and the image prove them equal."""
-    proven = part.config_hash and all(each.config_hash == part.config_hash for each in existing)
-    if part.files or not proven:
-        return "its containers are not those that were deployed last"
-    return _reason_of_image(part, existing, image)
-
-
-def _repairs(
-    wanted: Release, name: str, existing: t.Sequence[Container], made: Made | None, policy: Policy
-) -> t.Iterator[Step]:
-    """What brings containers of the right kind back to work."""
-    live = [each for each in existing if not is_done(wanted.model, each, made)]
-    yield from _awakenings(name, live)
-    for network in _networks(wanted, name):
-        cut = tuple(each.id for each in live if network not in each.networks)
-        if cut:
-            yield Step(name, CONNECT, f"disconnected from network {network}", cut, network)
-    sick = [each for each in live if each.health == "unhealthy" and each.is_running]
-    up = [each for each in live if each.is_running or each.state in ("restarting", "paused")]
-    if policy.restart and up:
-        yield Step(name, RESTART, ASKED_FOR, tuple(each.id for each in up))
-    elif sick:
-        yield Step(name, RESTART, f"unhealthy: {_first_line(sick[0].health_output)}", tuple(each.id for each in sick))
-
-
-def _awakenings(name: str, live: t.Sequence[Container]) -> t.Iterator[Step]:
-    stopped = [each for each in live if each.state in ("created", "exited", "dead")]
-    if stopped:
-        yield Step(name, START, _state_told(stopped[0]), tuple(each.id for each in stopped))
-    paused = tuple(each.id for each in live if each.state == "paused")
-    if paused:
-        yield Step(name, UNPAUSE, "paused", paused)
-
-
-def _networks(wanted: Release, name: str) -> list[str]:
-    """Engine names of the networks that the service's containers belong to."""
-    attached = wanted.model["services"][name].get("networks") or {}
-    defined = wanted.model.get("networks") or {}
-    return [defined[each]["name"] for each in attached if each in defined]
 
 
 def _followers(
@@ -326,14 +136,6 @@ def _covers(greater: Step, smaller: Step) -> bool:
     return restarts and set(smaller.containers) <= set(greater.containers)
 
 
-def _state_told(container: Container) -> str:
-    return f"exited ({container.exit_code})" if container.state == "exited" else container.state
-
-
-def _first_line(text: str) -> str:
-    return (text.splitlines() or ["its health check says nothing"])[0]
-
-
 def changed_networks(wanted: Release, made: t.Mapping[str, Made]) -> tuple[str, ...]:
     """Engine names of the networks that exist with another definition: they are made anew.
 
@@ -361,7 +163,7 @@ def plan_start(model: t.Mapping[str, t.Any], existing: Snapshot, made: t.Mapping
     steps = []
     for name in [each for each in in_start_order(model) if existing.of(each)]:
         live = [each for each in existing.of(name) if not is_done(model, each, made.get(name))]
-        steps += list(_awakenings(name, live))
+        steps += list(awakenings(name, live))
     return tuple(steps)
 
 

@@ -11,7 +11,6 @@ import typing as t
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._inputs import granted
-from ansible_collections.strata.compose.plugins.module_utils._plan import CREATE, RECREATE, REMOVE, START, Policy, Step
 from ansible_collections.strata.compose.plugins.module_utils._ports import (
     HostPort,
     listening_ports,
@@ -19,6 +18,7 @@ from ansible_collections.strata.compose.plugins.module_utils._ports import (
     published_ports,
     wanted_ports,
 )
+from ansible_collections.strata.compose.plugins.module_utils._step import CREATE, RECREATE, REMOVE, START, Policy, Step
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release

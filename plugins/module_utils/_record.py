@@ -11,12 +11,12 @@ import time
 import typing as t
 from dataclasses import dataclass, replace
 
-from ansible_collections.strata.compose.plugins.module_utils import _images, _plan
+from ansible_collections.strata.compose.plugins.module_utils import _images, _step
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
-from ansible_collections.strata.compose.plugins.module_utils._plan import Step
 from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options, Scene
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
+from ansible_collections.strata.compose.plugins.module_utils._step import Step
 
 GOOD, FAILED = "good", "failed"
 
@@ -69,7 +69,7 @@ def failed(scene: Scene, release: Release, began: float, cause: str) -> None:
 def made_now(scene: Scene, release: Release, steps: t.Sequence[Step]) -> dict[str, Made]:
     """What the containers of each service were made from, after the steps."""
     made = {name: each for name, each in scene.made.items() if name in release.parts}
-    replaced = {step.service for step in steps if step.action in _plan.REPLACES}
+    replaced = {step.service for step in steps if step.action in _step.REPLACES}
     for name in scene.services:
         if scene.snapshot.of(name):
             kept = made.get(name) if name not in replaced else None

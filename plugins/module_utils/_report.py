@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.strata.compose.plugins.module_utils import _plan
+from ansible_collections.strata.compose.plugins.module_utils import _step
 from ansible_collections.strata.compose.plugins.module_utils._differences import changed_fields, shown
-from ansible_collections.strata.compose.plugins.module_utils._plan import Step
+from ansible_collections.strata.compose.plugins.module_utils._step import Step
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
@@ -34,7 +34,7 @@ def actions_between(before: Snapshot, after: Snapshot, planned: t.Sequence[Step]
         for name in sorted({*before.services, *after.services})
         for action in _actions(before.of(name), after.of(name))
         # Only what was asked to stop was stopped: a job that ends meanwhile ends by itself.
-        if action != _plan.STOP or (name, action) in reasons
+        if action != _step.STOP or (name, action) in reasons
     ]
     return [
         {"service": name, "action": action, "reason": reasons.get((name, action), "follows from the others")}
@@ -44,7 +44,7 @@ def actions_between(before: Snapshot, after: Snapshot, planned: t.Sequence[Step]
 
 def diff_of(release: Release, made: t.Mapping[str, Made], steps: t.Sequence[Step]) -> dict[str, t.Any]:
     """The field-level change of each service that the steps replace, and the steps themselves."""
-    replaced = sorted({step.service for step in steps if step.action in _plan.REPLACES})
+    replaced = sorted({step.service for step in steps if step.action in _step.REPLACES})
     before, after = [], []
     for name in replaced:
         new = release.parts[name].definition if name in release.parts else {}
@@ -101,12 +101,12 @@ def _actions(before: t.Sequence[Container], after: t.Sequence[Container]) -> t.I
     old, new = {each.id: each for each in before}, {each.id: each for each in after}
     gone, come = old.keys() - new.keys(), new.keys() - old.keys()
     if gone and come:
-        yield _plan.RECREATE
+        yield _step.RECREATE
         return
     if come:
-        yield _plan.CREATE
+        yield _step.CREATE
     if gone:
-        yield _plan.REMOVE
+        yield _step.REMOVE
     kept = [(old[key], new[key]) for key in old.keys() & new.keys()]
     yield from sorted({action for pair in kept for action in _changes_of(*pair)})
 
@@ -114,12 +114,12 @@ def _actions(before: t.Sequence[Container], after: t.Sequence[Container]) -> t.I
 def _changes_of(before: Container, after: Container) -> t.Iterator[str]:
     stood, runs = before.state in ("created", "exited", "dead"), after.state in ("running", "restarting")
     if before.state == "paused" and runs and before.started == after.started:
-        yield _plan.UNPAUSE
+        yield _step.UNPAUSE
     elif stood and before.started != after.started:
-        yield _plan.START
+        yield _step.START
     elif not stood and not runs and after.state != "paused":
-        yield _plan.STOP
+        yield _step.STOP
     elif before.started != after.started and before.restarts == after.restarts:
-        yield _plan.RESTART
+        yield _step.RESTART
     if set(after.networks) - set(before.networks):
-        yield _plan.CONNECT
+        yield _step.CONNECT

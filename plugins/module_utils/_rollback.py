@@ -13,12 +13,12 @@ from dataclasses import replace
 from ansible_collections.strata.compose.plugins.module_utils import _images
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._inputs import files_of_service
-from ansible_collections.strata.compose.plugins.module_utils._plan import Policy
 from ansible_collections.strata.compose.plugins.module_utils._record import GOOD
 from ansible_collections.strata.compose.plugins.module_utils._release import Release, ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import observe
+from ansible_collections.strata.compose.plugins.module_utils._step import Policy
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._operations import Operation

@@ -11,20 +11,20 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.strata.compose.plugins.module_utils import _plan
+from ansible_collections.strata.compose.plugins.module_utils import _model, _plan, _step
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
-from ansible_collections.strata.compose.plugins.module_utils._plan import Policy, Step
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release, ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._resolve import (
-    find_project,
     require_services,
     resolve,
     with_config_hashes,
 )
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
+from ansible_collections.strata.compose.plugins.module_utils._sources import find_project
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
+from ansible_collections.strata.compose.plugins.module_utils._step import Policy, Step
 
 Options = t.Mapping[str, t.Any]
 COMING = "coming"
@@ -64,7 +64,7 @@ class Scene:
 
     def with_images(self, steps: t.Sequence[Step]) -> Scene:
         """The scene as it will be when these images are here; one that is only looked for anew may stay the same."""
-        sure = {self.release.parts[each.service].image_name for each in steps if each.reason != _plan.ASKED_FOR}
+        sure = {self.release.parts[each.service].image_name for each in steps if each.reason != _step.ASKED_FOR}
         images = {**self.snapshot.images, **dict.fromkeys(sure, COMING)}
         return replace(self, snapshot=replace(self.snapshot, images=images))
 
@@ -101,7 +101,7 @@ def policy_of(options: Options) -> Policy:
 
 def _selected(options: Options, release: Release) -> frozenset[str] | None:
     services = options.get("services")
-    return None if services is None else frozenset(_plan.selected_with_dependencies(release.model, services))
+    return None if services is None else frozenset(_model.selected_with_dependencies(release.model, services))
 
 
 def _has_unrecorded(snapshot: Snapshot, last: Release | None) -> bool:

@@ -10,7 +10,7 @@ import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._files import read_file
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
-from ansible_collections.strata.compose.plugins.module_utils._resolve import variables_of
+from ansible_collections.strata.compose.plugins.module_utils._sources import variables_of
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._release import Release

@@ -24,8 +24,8 @@ from ansible_collections.strata.compose.plugins.module_utils._output import Outp
 from ansible_collections.strata.compose.plugins.module_utils._project import find_env_files
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
 from ansible_collections.strata.compose.plugins.module_utils._release import Release, ReleaseStore
-from ansible_collections.strata.compose.plugins.module_utils._resolve import name_of, variables_of
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
+from ansible_collections.strata.compose.plugins.module_utils._sources import name_of, variables_of
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
 
 if t.TYPE_CHECKING:

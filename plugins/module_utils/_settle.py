@@ -8,14 +8,14 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from ansible_collections.strata.compose.plugins.module_utils import _images, _journal, _plan, _record
+from ansible_collections.strata.compose.plugins.module_utils import _images, _journal, _plan, _record, _step
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._journal import Journal, JournalFile
-from ansible_collections.strata.compose.plugins.module_utils._plan import Policy
 from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL, observe
+from ansible_collections.strata.compose.plugins.module_utils._step import Policy
 from ansible_collections.strata.compose.plugins.module_utils._switch import start_and_gate
 from ansible_collections.strata.compose.plugins.module_utils._transaction import LEFTOVER, Transaction, go_back
 
@@ -66,7 +66,7 @@ def _passes(scene: Scene, transaction: Transaction) -> bool:
     journal = JournalFile(scene.store.folder).read()
     made = _made(scene, journal) if journal else {}
     steps = _plan.plan(scene.release, scene.snapshot, made, scene.policy, scene.selected)
-    if any(step.action in (*_plan.REPLACES, _plan.REMOVE) for step in steps):
+    if any(step.action in (*_step.REPLACES, _step.REMOVE) for step in steps):
         return False
     try:
         start_and_gate(scene.release, steps, transaction.manner, scene.cli)

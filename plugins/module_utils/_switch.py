@@ -10,7 +10,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.strata.compose.plugins.module_utils import _plan
+from ansible_collections.strata.compose.plugins.module_utils import _model, _step
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, failure_of
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._gate import (
@@ -21,8 +21,8 @@ from ansible_collections.strata.compose.plugins.module_utils._gate import (
     told_failures,
     verdict,
 )
-from ansible_collections.strata.compose.plugins.module_utils._plan import Step
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container, Snapshot, observe
+from ansible_collections.strata.compose.plugins.module_utils._step import Step
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
 if t.TYPE_CHECKING:
@@ -31,7 +31,7 @@ if t.TYPE_CHECKING:
 POLL = 0.25
 """Seconds between two looks at the engine."""
 
-STARTS = frozenset({_plan.CREATE, _plan.RECREATE, _plan.START, _plan.RESTART})
+STARTS = frozenset({_step.CREATE, _step.RECREATE, _step.START, _step.RESTART})
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Manner:
 
 def settle_down(steps: t.Sequence[Step], manner: Manner, cli: Cli) -> None:
     """Stop what goes away or restarts, first: it may hold ports and names that others are about to get."""
-    going = [each for step in steps if step.action == _plan.REMOVE for each in step.containers]
-    resting = [each for step in steps if step.action == _plan.RESTART for each in step.containers]
+    going = [each for step in steps if step.action == _step.REMOVE for each in step.containers]
+    resting = [each for step in steps if step.action == _step.RESTART for each in step.containers]
     if going or resting:
         cli.docker(*compose.stop([*going, *resting], manner.stop_timeout))
     if going:
@@ -68,7 +68,7 @@ def drop_networks(names: t.Iterable[str], snapshot: Snapshot, cli: Cli) -> None:
 def create(release: Release, paths: tuple[str, str], steps: t.Sequence[Step], manner: Manner, cli: Cli) -> None:
     """Create and replace containers, and start none; ``paths`` are those of the stored model and its env file."""
     begin = compose.from_model(release.project, release.resolved_from["directory"], *paths)
-    for force, action in ((True, _plan.RECREATE), (False, _plan.CREATE)):
+    for force, action in ((True, _step.RECREATE), (False, _step.CREATE)):
         services = [step.service for step in steps if step.action == action]
         if services:
             cli.compose(*begin, *compose.create(services, force, manner.stop_timeout))
@@ -78,7 +78,7 @@ def start_and_gate(release: Release, steps: t.Sequence[Step], manner: Manner, cl
     """Bring containers back to work and wait for the gate; raises `ComposeFailure` when a service does not pass it."""
     _repair(release, steps, cli)
     to_start = {step.service for step in steps if step.action in STARTS}
-    touched = {step.service for step in steps if step.action in (_plan.UNPAUSE, _plan.CONNECT)}
+    touched = {step.service for step in steps if step.action in (_step.UNPAUSE, _step.CONNECT)}
     bring_up(release, to_start, to_start | touched, manner, cli)
 
 
@@ -129,9 +129,9 @@ def _alone(definition: dict[str, t.Any]) -> dict[str, t.Any]:
 
 def _repair(release: Release, steps: t.Sequence[Step], cli: Cli) -> None:
     for step in steps:
-        if step.action == _plan.UNPAUSE:
+        if step.action == _step.UNPAUSE:
             cli.docker("unpause", *step.containers)
-        if step.action == _plan.CONNECT:
+        if step.action == _step.CONNECT:
             for container in step.containers:
                 cli.docker(*_connection(release, step, container))
 
@@ -158,7 +158,7 @@ def _may_start(release: Release, name: str, snapshot: Snapshot) -> bool:
     """Whether each dependency fulfils its condition (compose-spec, depends_on)."""
     return all(
         _fulfils(release, each, details.get("condition", "service_started"), snapshot)
-        for each, details in _plan.dependencies(release.model, name).items()
+        for each, details in _model.dependencies(release.model, name).items()
     )
 
 
@@ -186,7 +186,7 @@ def _fail_on_time(
     blockers = {
         each: f"not ready after {manner.wait_timeout:g} s ({each.health or each.state}), and {name} waits for it"
         for name in waiting
-        for dependency in _plan.dependencies(release.model, name)
+        for dependency in _model.dependencies(release.model, name)
         for each in snapshot.of(dependency)
     }
     failed = told_failures(cli, late or blockers)

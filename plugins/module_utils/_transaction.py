@@ -13,16 +13,16 @@ import time
 import typing as t
 from dataclasses import dataclass, replace
 
-from ansible_collections.strata.compose.plugins.module_utils import _images, _journal, _plan, _record, _report
+from ansible_collections.strata.compose.plugins.module_utils import _images, _journal, _plan, _record, _report, _step
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._journal import Journal, JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
-from ansible_collections.strata.compose.plugins.module_utils._plan import Policy, Step
 from ansible_collections.strata.compose.plugins.module_utils._record import Author
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
 from ansible_collections.strata.compose.plugins.module_utils._signals import Cancellation
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
+from ansible_collections.strata.compose.plugins.module_utils._step import Policy, Step
 from ansible_collections.strata.compose.plugins.module_utils._switch import (
     Manner,
     create,
@@ -69,7 +69,7 @@ def carry_out(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -
 
 
 def _opened(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -> Journal:
-    replaced = tuple(sorted({step.service for step in steps if step.action in _plan.REPLACES}))
+    replaced = tuple(sorted({step.service for step in steps if step.action in _step.REPLACES}))
     back = scene.last.number if scene.last else None
     opened = Journal(_journal.SWITCH, scene.release.number, back, now(), transaction.author.actor, replaced)
     return replace(opened, tags=scene.borrowed_tags)
@@ -141,7 +141,7 @@ def scene_of_earlier(scene: Scene, earlier: Release) -> Scene:
 
 def _is_foreign(step: Step, scene: Scene, last: Release) -> bool:
     """Whether a step would remove what was there before the switch without being part of any release."""
-    return step.action == _plan.REMOVE and step.service not in last.parts and bool(scene.snapshot.of(step.service))
+    return step.action == _step.REMOVE and step.service not in last.parts and bool(scene.snapshot.of(step.service))
 
 
 def _failure(

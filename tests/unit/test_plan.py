@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ansible_collections.strata.compose.plugins.module_utils import _plan
+from ansible_collections.strata.compose.plugins.module_utils import _model, _plan, _step
 
 from tests.unit.tables import container, each, made_of, model_of, release_of, snapshot_of, table
 
@@ -51,7 +51,7 @@ def scene_of(case):
 
 @each(CASES["plan"])
 def test_plan(case):
-    steps = _plan.plan(*scene_of(case), _plan.Policy(**case.get("policy", {})), case.get("selected"))
+    steps = _plan.plan(*scene_of(case), _step.Policy(**case.get("policy", {})), case.get("selected"))
     assert [told(step) for step in steps] == case["steps"]
 
 
@@ -59,7 +59,7 @@ def test_plan(case):
 def test_plan_of_images(case):
     wanted, here, made = scene_of(case)
     selected = case.get("selected", list(wanted.parts))
-    steps = _plan.plan_images(wanted, here, made, _plan.Policy(**case.get("policy", {})), selected)
+    steps = _plan.plan_images(wanted, here, made, _step.Policy(**case.get("policy", {})), selected)
     assert [told(step) for step in steps] == case["steps"]
 
 
@@ -81,19 +81,19 @@ def test_plan_of_removing(case):
 
 @each(CASES["start order"])
 def test_start_order(case):
-    assert _plan.in_start_order({"services": case["services"]}) == case["order"]
+    assert _model.in_start_order({"services": case["services"]}) == case["order"]
 
 
 @each(CASES["selection"])
 def test_selection(case):
-    selected = _plan.selected_with_dependencies(model_of(case["services"]), case["asked for"])
+    selected = _model.selected_with_dependencies(model_of(case["services"]), case["asked for"])
     assert selected == set(case["selected"])
 
 
 @each(CASES["may complete"])
 def test_what_may_complete(case):
     model = model_of({"job": case["service"], **case.get("others", {})})
-    assert _plan.may_complete(model, "job") is case["may"]
+    assert _model.may_complete(model, "job") is case["may"]
 
 
 @each(CASES["done"])
@@ -101,7 +101,7 @@ def test_what_is_done(case):
     release = release_of({"job": case.get("service", {}), **case.get("others", {})})
     seen = case["gate saw"]
     made = made_of(release, {"job": {"job-1": seen} if seen else {}}).get("job") if seen != "no record" else None
-    assert _plan.is_done(release.model, container("job", **case["container"]), made) is case["done"]
+    assert _model.is_done(release.model, container("job", **case["container"]), made) is case["done"]
 
 
 @each(CASES["changed networks"])
@@ -111,7 +111,7 @@ def test_changed_networks(case):
 
 
 def test_a_step_is_told_without_ids_of_containers():
-    step = _plan.Step("web", _plan.CONNECT, "disconnected from network shop", ("web-1",), "shop")
+    step = _step.Step("web", _step.CONNECT, "disconnected from network shop", ("web-1",), "shop")
     assert step.told() == {"service": "web", "action": "connect", "reason": "disconnected from network shop"}
 
 
@@ -121,5 +121,5 @@ def test_a_connection_names_its_network():
         "model": {"networks": {"front": {"name": "shop_front"}, "back": {"name": "shop_back"}}},
         "running": {"web": [{"networks": ["shop_front"]}]},
     }
-    (step,) = _plan.plan(*scene_of(case), _plan.Policy())
+    (step,) = _plan.plan(*scene_of(case), _step.Policy())
     assert step.network == "shop_back"

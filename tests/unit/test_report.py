@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.strata.compose.plugins.module_utils import _report
-from ansible_collections.strata.compose.plugins.module_utils._plan import Step
+from ansible_collections.strata.compose.plugins.module_utils._step import Step
 
 from tests.unit.tables import each, made_of, release_of, snapshot_of, table
 

@@ -1,0 +1,89 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a resolved model says of its services: their order, and which may end. Pure. Private to strata.compose."""
+
+from __future__ import annotations
+
+import typing as t
+
+if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._release import Made
+    from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container
+
+
+def selected_with_dependencies(model: t.Mapping[str, t.Any], services: t.Iterable[str]) -> set[str]:
+    """The services and all that they depend on, as Compose selects them."""
+    selected: set[str] = set()
+    waiting = list(services)
+    while waiting:
+        name = waiting.pop()
+        if name not in selected:
+            selected.add(name)
+            waiting.extend(each for each in dependencies(model, name) if each in model["services"])
+    return selected
+
+
+def dependencies(model: t.Mapping[str, t.Any], service: str) -> dict[str, dict[str, t.Any]]:
+    """``depends_on`` of a service, by the names of the services in the model."""
+    declared = model["services"][service].get("depends_on") or {}
+    return {name: details for name, details in declared.items() if name in model["services"]}
+
+
+def in_start_order(model: t.Mapping[str, t.Any]) -> list[str]:
+    """All services, each after those that it depends on; Compose has refused circles already."""
+    ordered: dict[str, None] = {}
+
+    def visit(name: str) -> None:
+        for dependency in sorted(dependencies(model, name)):
+            if dependency not in ordered:
+                visit(dependency)
+        ordered[name] = None
+
+    for name in sorted(model.get("services") or {}):
+        visit(name)
+    return list(ordered)
+
+
+def may_complete(model: t.Mapping[str, t.Any], service: str) -> bool:
+    """Whether an exit with code 0 can be a service's purpose rather than its end.
+
+    A service that another one awaits by ``service_completed_successfully`` says so. Else one that is restarted, that
+    has a health check or that publishes ports is meant to stay.
+    """
+    if is_awaited(model, service):
+        return True
+    definition = model["services"][service]
+    restart = _restart_condition(definition)
+    stays = definition.get("ports") or _has_health_check(definition)
+    return not stays and (restart in ("no", "none") or restart.startswith("on-failure"))
+
+
+def _restart_condition(definition: t.Mapping[str, t.Any]) -> str:
+    """When the engine starts a container again; ``deploy`` wins over ``restart`` (compose pkg/compose/create.go)."""
+    policy = (definition.get("deploy") or {}).get("restart_policy") or {}
+    return str(policy.get("condition") or definition.get("restart") or "no")
+
+
+def is_awaited(model: t.Mapping[str, t.Any], service: str) -> bool:
+    """Whether another service waits for this one to complete."""
+    return any(
+        dependencies(model, other).get(service, {}).get("condition") == "service_completed_successfully"
+        for other in model["services"]
+    )
+
+
+def is_done(model: t.Mapping[str, t.Any], container: Container, made: Made | None) -> bool:
+    """Whether a container ended because its work was done, and not because somebody stopped it.
+
+    An exit code of 0 alone does not tell: servers that are stopped exit with 0 too. What the gate saw decides.
+    """
+    if not container.has_completed or not may_complete(model, container.service):
+        return False
+    seen = made.containers.get(container.id) if made else None
+    return seen != "running" or is_awaited(model, container.service)
+
+
+def _has_health_check(definition: t.Mapping[str, t.Any]) -> bool:
+    check = definition.get("healthcheck") or {}
+    return bool(check) and not check.get("disable") and check.get("test") != ["NONE"]

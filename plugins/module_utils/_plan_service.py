@@ -1,0 +1,129 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps of one service: from what runs to what is wanted. Pure. Private to strata.compose."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.strata.compose.plugins.module_utils._differences import as_reason, changed_fields
+from ansible_collections.strata.compose.plugins.module_utils._model import is_done
+from ansible_collections.strata.compose.plugins.module_utils._step import (
+    ABSENT_IMAGE,
+    ASKED_FOR,
+    CONNECT,
+    CREATE,
+    RECREATE,
+    REMOVE,
+    RESTART,
+    START,
+    UNPAUSE,
+    Policy,
+    Step,
+)
+
+if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._release import Made, Part, Release
+    from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container, Snapshot
+
+
+def steps_of_service(
+    wanted: Release, name: str, running: Snapshot, made: Made | None, policy: Policy
+) -> t.Iterator[Step]:
+    part, existing = wanted.parts[name], running.of(name)
+    if part.replicas == 0 or not existing:
+        yield from _appearance(name, part, existing)
+        return
+    reason = _reason_to_recreate(part, existing, made, running, policy)
+    if reason:
+        yield Step(name, RECREATE, reason, tuple(each.id for each in existing))
+        return
+    if len(existing) < part.replicas:
+        yield Step(name, CREATE, f"{part.replicas} replicas wanted, {len(existing)} exist")
+    kept, surplus = existing[: part.replicas], existing[part.replicas :]
+    if surplus:
+        ids = tuple(each.id for each in surplus)
+        yield Step(name, REMOVE, f"{part.replicas} replicas wanted, {len(existing)} exist", ids)
+    yield from _repairs(wanted, name, kept, made, policy)
+
+
+def _appearance(name: str, part: Part, existing: t.Sequence[Container]) -> t.Iterator[Step]:
+    if part.replicas == 0 and existing:
+        yield Step(name, REMOVE, "no replicas wanted", tuple(each.id for each in existing))
+    elif part.replicas:
+        yield Step(name, CREATE, "no container")
+
+
+def _reason_to_recreate(
+    part: Part, existing: t.Sequence[Container], made: Made | None, running: Snapshot, policy: Policy
+) -> str:
+    if policy.recreate == "always":
+        return ASKED_FOR
+    if policy.recreate == "never":
+        return ""
+    image = running.images.get(part.image_name, ABSENT_IMAGE)
+    if made is None or any(each.id not in made.containers for each in existing):
+        return _reason_without_record(part, existing, image)
+    if fields := changed_fields(made.definition, part.definition):
+        return as_reason(fields)
+    contents = changed_fields(made.files, part.files)
+    if contents:
+        return f"content of {', '.join(contents)} changed"
+    return _reason_of_image(part, existing, image)
+
+
+def _reason_of_image(part: Part, existing: t.Sequence[Container], image: str) -> str:
+    if image != ABSENT_IMAGE and any(each.image != image for each in existing):
+        return f"image {part.image_name} is another one now"
+    return ""
+
+
+def _reason_without_record(part: Part, existing: t.Sequence[Container], image: str) -> str:
+    """Containers that we did not make are kept when Compose's own hash and the image prove them equal."""
+    proven = part.config_hash and all(each.config_hash == part.config_hash for each in existing)
+    if part.files or not proven:
+        return "its containers are not those that were deployed last"
+    return _reason_of_image(part, existing, image)
+
+
+def _repairs(
+    wanted: Release, name: str, existing: t.Sequence[Container], made: Made | None, policy: Policy
+) -> t.Iterator[Step]:
+    """What brings containers of the right kind back to work."""
+    live = [each for each in existing if not is_done(wanted.model, each, made)]
+    yield from awakenings(name, live)
+    for network in _networks(wanted, name):
+        cut = tuple(each.id for each in live if network not in each.networks)
+        if cut:
+            yield Step(name, CONNECT, f"disconnected from network {network}", cut, network)
+    sick = [each for each in live if each.health == "unhealthy" and each.is_running]
+    up = [each for each in live if each.is_running or each.state in ("restarting", "paused")]
+    if policy.restart and up:
+        yield Step(name, RESTART, ASKED_FOR, tuple(each.id for each in up))
+    elif sick:
+        yield Step(name, RESTART, f"unhealthy: {_first_line(sick[0].health_output)}", tuple(each.id for each in sick))
+
+
+def awakenings(name: str, live: t.Sequence[Container]) -> t.Iterator[Step]:
+    stopped = [each for each in live if each.state in ("created", "exited", "dead")]
+    if stopped:
+        yield Step(name, START, _state_told(stopped[0]), tuple(each.id for each in stopped))
+    paused = tuple(each.id for each in live if each.state == "paused")
+    if paused:
+        yield Step(name, UNPAUSE, "paused", paused)
+
+
+def _networks(wanted: Release, name: str) -> list[str]:
+    """Engine names of the networks that the service's containers belong to."""
+    attached = wanted.model["services"][name].get("networks") or {}
+    defined = wanted.model.get("networks") or {}
+    return [defined[each]["name"] for each in attached if each in defined]
+
+
+def _state_told(container: Container) -> str:
+    return f"exited ({container.exit_code})" if container.state == "exited" else container.state
+
+
+def _first_line(text: str) -> str:
+    return (text.splitlines() or ["its health check says nothing"])[0]

@@ -1,0 +1,55 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The words of a plan: actions, steps with their reasons, and what the user allows. Pure. Private to strata.compose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BUILD, PULL = "build", "pull"
+
+
+CREATE, RECREATE, START, RESTART, UNPAUSE, CONNECT = "create", "recreate", "start", "restart", "unpause", "connect"
+
+
+STOP, REMOVE = "stop", "remove"
+
+
+Action = str
+
+
+REPLACES = frozenset({CREATE, RECREATE})
+
+
+ABSENT_IMAGE = "absent"
+
+
+ASKED_FOR = "asked for"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One action on one service, and why."""
+
+    service: str
+    action: Action
+    reason: str
+    """told to the user: ``environment.LEVEL changed``"""
+    containers: tuple[str, ...] = ()
+    """ids that it acts on, where it acts on existing containers one by one"""
+    network: str = ""
+
+    def told(self) -> dict[str, str]:
+        return {"service": self.service, "action": self.action, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the user allows and asks for beyond the files."""
+
+    recreate: str = "auto"
+    remove_orphans: bool = True
+    build: str = "missing"
+    pull: str = "missing"
+    restart: bool = False

@@ -73,8 +73,8 @@ faults: images ## deployments that are killed, cancelled, cut off
 	pytest tests/faults
 
 .PHONY: bench
-bench: images ## timings
-	python tests/bench/run.py
+bench: images ## timings beside the rival's and Compose's own; options as in BENCH="--rows 1,2 --quick"
+	python tests/bench/run.py $(BENCH)
 
 .PHONY: demo
 demo: engine ## the example application in environment dev, on this machine

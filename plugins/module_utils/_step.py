@@ -8,23 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 BUILD, PULL = "build", "pull"
-
-
 CREATE, RECREATE, START, RESTART, UNPAUSE, CONNECT = "create", "recreate", "start", "restart", "unpause", "connect"
-
-
 STOP, REMOVE = "stop", "remove"
-
-
 Action = str
-
-
 REPLACES = frozenset({CREATE, RECREATE})
-
-
 ABSENT_IMAGE = "absent"
-
-
 ASKED_FOR = "asked for"
 
 

@@ -9,7 +9,6 @@ failure: times are worth something on a quiet machine only.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import signal
 import tempfile
@@ -67,10 +66,12 @@ def main() -> None:
         bench = rows.Bench(controller, rounds, loop=3 if wish.quick else 10, hosts=5 if wish.quick else 20)
         about = machine(controller)
         found: list[Row] = []
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             for number in wish.rows:
                 found.append(row(number, bench))
-        report(about, bench, found)
+        finally:  # what was found before a Ctrl-C is found
+            if found:
+                report(about, bench, found)
 
 
 def interrupted(number: int, _frame: object) -> NoReturn:
@@ -78,7 +79,7 @@ def interrupted(number: int, _frame: object) -> NoReturn:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
     told(f"{signal.Signals(number).name}: cleaning up")
-    raise KeyboardInterrupt
+    raise SystemExit(128 + number)
 
 
 def row(number: int, bench: rows.Bench) -> Row:

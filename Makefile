@@ -63,6 +63,7 @@ integration: images ## tests on a real engine
 
 .PHONY: molecule
 molecule: images ## the roles and playbooks, by molecule
+	@molecule destroy --scenario-name default > /dev/null 2>&1 # what an interrupted run left: molecule trusts its notes
 	molecule test --all --no-command-borders
 
 .PHONY: test

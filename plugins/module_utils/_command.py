@@ -17,6 +17,11 @@ VARIABLE_NAME = re.compile(r"[^=\s\0#][^=\s\0]*")
 CLIENTS_OWN = re.compile(r"(COMPOSE|DOCKER|BUILDX|BUILDKIT|OTEL|SSL|SSH|LD|XDG)_|GO[A-Z]|PWD$|ALL_PROXY$|all_proxy$")
 """Variables that steer the docker CLI itself, besides those that it gets from us."""
 
+REFUSED = re.compile(
+    r"error response from daemon|no such|cannot connect|denied|unable to|failed to|not found", re.IGNORECASE
+)
+"""How the engine or Compose says that there is no container at all."""
+
 LONGEST_LINE = 1 << 15
 """Bytes of a line in docker's env files; it reads no longer ones than 64 KiB."""
 

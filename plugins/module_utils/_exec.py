@@ -10,6 +10,7 @@ The container of a deployed service is known from its release, so ``docker exec`
 from __future__ import annotations
 
 import json
+import time
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils import _command
@@ -149,12 +150,18 @@ def _release_of(session: Session) -> Release:
 
 
 def _require_started(session: Session, name: str, rc: int) -> None:
-    """Raise `ComposeFailure` unless the container ran: the engine then tells that it died, and its name is unique."""
+    """Raise `ComposeFailure` unless the container ran: the engine then tells that it died, and its name is unique.
+
+    The engine remembers a few hundred events only, so on a busy one the words of the error have to do. The moment is
+    given in full, for the CLI cuts its own ``0s`` down to the second.
+    """
     filters = compose.repeated("--filter", (f"container={name}", "event=die"))
-    if session.cli.docker("events", "--since", "0", "--until", "0s", *filters, "--format", "{{.ID}}").output:
+    if session.cli.docker("events", "--since", "0", "--until", f"{time.time():.9f}", *filters, "--format", "{{.ID}}").output:
+        return
+    facts, errors = session.facts(rc), session.output.errors()
+    if not _command.REFUSED.search(errors):
         return
     _removed(session, name)
-    facts, errors = session.facts(rc), session.output.errors()
     if _command.CANNOT_START.search(errors):
         message = _command.told_failure(session.command, rc, "", errors)
         raise ComposeFailure(message, **{**facts, "error_kind": "command_failed"})

@@ -21,8 +21,9 @@ extends_documentation_fragment:
   - strata.compose._attributes
 attributes:
   check_mode:
-    description: A command that is said to be O(read_only) is run in check mode too. Others are skipped.
+    description: Looks at what can be looked at without a change.
     support: partial
+    details: A command that is said to be O(read_only) is run in check mode too. Others are skipped.
   diff_mode:
     description: What a command changes is not known.
     support: none

@@ -158,6 +158,8 @@ def ansible_environment(variables: dict[str, str] | None = None) -> dict[str, st
 
 def parsed(printed: str) -> dict[str, Any]:
     """The result in ``localhost | CHANGED => {...}``; a diff may stand before it."""
+    if "localhost | SKIPPED" in printed:
+        return {"skipped": True, "failed": False, "changed": False}
     start = printed.find("=> {")
     assert start >= 0, printed
     result: dict[str, Any] = json.JSONDecoder().raw_decode(printed[start + 3 :])[0]

@@ -129,7 +129,8 @@ def test_env_of_any_name_and_value(deployed: Environment, one_off: bool) -> None
         "EMPTY": "",
         "NUMBER": 12,
     }
-    script = 'for name in PLAIN LINES HOME PATH DOCKER_HOST COMPOSE_FILE EMPTY NUMBER; do eval "printf %s \\"\\$$name\\" | od -An -tx1 | tr -d \' \\n\'; echo"; done'
+    dump = 'eval "printf %s \\"\\$$name\\" | od -An -tx1 | tr -d \' \\n\'; echo"'
+    script = f"for name in {' '.join(env)}; do {dump}; done"
     told = done(deployed, argv=["sh", "-c", script], env=env, one_off=one_off)
     assert [bytes.fromhex(line).decode() for line in told.result["stdout"].split("\n")[:-1]] == [
         *map(str, env.values())
@@ -151,7 +152,7 @@ def test_values_of_env_are_in_no_process_list_and_in_no_output(deployed: Environ
 
 @contextlib.contextmanager
 def sampled_process_list() -> Iterator[set[str]]:
-    """The command lines of all processes of this machine while the body runs, this one's and its children's options out.
+    """The command lines of all processes of this machine while the body runs, but for this one's own options.
 
     Ansible's own ad hoc command line has the module's options, as a task in a playbook would not.
     """
@@ -281,7 +282,7 @@ def test_read_only_changes_nothing_and_runs_in_check_mode(deployed: Environment)
 def test_check_mode_runs_nothing_else(deployed: Environment) -> None:
     for one_off in (False, True):
         told = done(deployed, "--check", command="touch /made", one_off=one_off)
-        assert (told.result["skipped"], told.changed, told.result["rc"]) == (True, False, None)
+        assert "localhost | SKIPPED" in told.printed
     assert deployed.inside("web", "ls", "/").split().count("made") == 0
     assert not one_off_containers(deployed)
 
@@ -445,8 +446,8 @@ def compose_folders() -> tuple[str, ...]:
 )
 def test_one_process_of_the_cli(deployed: Environment, starts: Path, options: dict[str, object]) -> None:
     done(deployed, **{"argv": ["true"], **options})
-    lines = starts.read_text().splitlines()
-    assert len(lines) == 1, lines
+    begun = [line for line in starts.read_text().splitlines() if line.startswith(("docker ", "docker-compose "))]
+    assert len(begun) == 1, begun
 
 
 def test_variables_of_the_inventory_stand_for_options(deployed: Environment) -> None:

@@ -156,7 +156,9 @@ def _require_started(session: Session, name: str, rc: int) -> None:
     given in full, for the CLI cuts its own ``0s`` down to the second.
     """
     filters = compose.repeated("--filter", (f"container={name}", "event=die"))
-    if session.cli.docker("events", "--since", "0", "--until", f"{time.time():.9f}", *filters, "--format", "{{.ID}}").output:
+    if session.cli.docker(
+        "events", "--since", "0", "--until", f"{time.time():.9f}", *filters, "--format", "{{.ID}}"
+    ).output:
         return
     facts, errors = session.facts(rc), session.output.errors()
     if not _command.REFUSED.search(errors):

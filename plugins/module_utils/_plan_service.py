@@ -35,7 +35,7 @@ def steps_of_service(
     if part.replicas == 0 or not existing:
         yield from _appearance(name, part, existing)
         return
-    reason = _reason_to_recreate(part, existing, made, running, policy)
+    reason = _reason_to_recreate(part, existing, made, running, policy.recreation_of(name))
     if reason:
         yield Step(name, RECREATE, reason, tuple(each.id for each in existing))
         return
@@ -56,11 +56,11 @@ def _appearance(name: str, part: Part, existing: t.Sequence[Container]) -> t.Ite
 
 
 def _reason_to_recreate(
-    part: Part, existing: t.Sequence[Container], made: Made | None, running: Snapshot, policy: Policy
+    part: Part, existing: t.Sequence[Container], made: Made | None, running: Snapshot, rule: str
 ) -> str:
-    if policy.recreate == "always":
+    if rule == "always":
         return ASKED_FOR
-    if policy.recreate == "never":
+    if rule == "never":
         return ""
     image = running.images.get(part.image_name, ABSENT_IMAGE)
     if made is None or any(each.id not in made.containers for each in existing):
@@ -99,7 +99,7 @@ def _repairs(
             yield Step(name, CONNECT, f"disconnected from network {network}", cut, network)
     sick = [each for each in live if each.health == "unhealthy" and each.is_running]
     up = [each for each in live if each.is_running or each.state in ("restarting", "paused")]
-    if policy.restart and up:
+    if policy.restart and policy.names(name) and up:
         yield Step(name, RESTART, ASKED_FOR, tuple(each.id for each in up))
     elif sick:
         yield Step(name, RESTART, f"unhealthy: {_first_line(sick[0].health_output)}", tuple(each.id for each in sick))

@@ -41,3 +41,12 @@ class Policy:
     build: str = "missing"
     pull: str = "missing"
     restart: bool = False
+    named: frozenset[str] | None = None
+    """the services that the user named; what they depend on is only brought up, as Compose does. ``None`` for all"""
+
+    def names(self, service: str) -> bool:
+        return self.named is None or service in self.named
+
+    def recreation_of(self, service: str) -> str:
+        """``recreate`` for one service: always is not meant for what the named ones only depend on."""
+        return "auto" if self.recreate == "always" and not self.names(service) else self.recreate

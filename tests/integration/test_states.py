@@ -121,6 +121,13 @@ def test_recreate_always_and_never(running: Environment) -> None:
     assert running.plan().actions == {("web", "recreate")}, "the change that was left out is pending"
 
 
+def test_restarted_and_recreated_services_leave_their_dependencies_alone(running: Environment) -> None:
+    assert running.deploy(state="restarted", services=["web"]).actions == {("web", "restart")}
+    assert running.deploy(recreate="always", services=["web"]).actions == {("web", "recreate")}
+    running.container("database").stop(timeout=1)
+    assert running.deploy(services=["web"]).actions == {("database", "start")}
+
+
 def test_services_limit_a_deployment_to_them_and_their_dependencies(running: Environment) -> None:
     ids = running.ids()
     running.write(

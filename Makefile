@@ -59,7 +59,7 @@ unit: venv ## pure tests, in milliseconds
 
 .PHONY: integration
 integration: images ## tests on a real engine
-	pytest tests/integration
+	pytest tests/integration --numprocesses 3
 
 .PHONY: molecule
 molecule: images ## the roles and playbooks, by molecule

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,14 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 ANSIBLE = Path(sys.executable).with_name("ansible")
 IMAGE = "busybox:1"
 """A process, a shell and a web server in 2 MB; built by tests/images."""
+
+
+# Chosen here, so that all workers of one run agree; DOTENV_SEED=... repeats a run.
+os.environ.setdefault("DOTENV_SEED", str(random.SystemRandom().randrange(10**6)))
+
+
+def pytest_report_header() -> str:
+    return f"seed of generated env files: {os.environ['DOTENV_SEED']}"
 
 
 @dataclass
@@ -71,17 +80,26 @@ class Environment:
         new.replace(path)
         return path
 
+    def options(self, module: str, given: dict[str, Any]) -> dict[str, Any]:
+        """What a module is told: the environment, and the options given."""
+        own = {"project_dir": str(self.folder), "environment": self.name, "state_dir": str(self.state_dir)}
+        gate = {"stable_for": 1} if module == "compose_env" else {}
+        told = {**own, **gate, **self.variables, **given}
+        return {key: value for key, value in told.items() if value is not None}
+
     def run(self, module: str = "compose_env", *flags: str, **options: Any) -> Outcome:
-        """Run a module of the collection ad hoc on this machine and read its result."""
-        given = {
-            "project_dir": str(self.folder),
-            "environment": self.name,
-            "state_dir": str(self.state_dir),
-            **({"stable_for": 1} if module == "compose_env" else {}),
-            **self.variables,
-            **options,
-        }
-        return adhoc(module, {key: value for key, value in given.items() if value is not None}, *flags)
+        """Run a module on this machine: as the process that Ansible starts on a host, or through Ansible as a whole.
+
+        The latter costs a second more, so it is left to tests of what Ansible has a part in.
+        """
+        told = self.options(module, options)
+        if module in ("compose_env", "compose_env_info") and set(flags) <= {"--check", "--diff"}:
+            return process(module, {**told, **{f"_ansible_{MODES[flag]}": True for flag in flags}})
+        return adhoc(module, told, *flags)
+
+    def adhoc(self, module: str, *flags: str, **options: Any) -> Outcome:
+        """Run a module through Ansible."""
+        return adhoc(module, self.options(module, options), *flags)
 
     def deploy(self, **options: Any) -> Outcome:
         outcome = self.run(**options)
@@ -133,6 +151,20 @@ class Environment:
         for image in self.engine.images.list(name=f"strata.invalid/{self.project}"):
             for tag in [each for each in image.tags if each.startswith(f"strata.invalid/{self.project}:")]:
                 self.engine.images.remove(tag)
+
+
+MODES = {"--check": "check_mode", "--diff": "diff"}
+
+
+def process(module: str, options: dict[str, Any]) -> Outcome:
+    """Run a module in a process of its own, with its arguments on standard input."""
+    argv = [sys.executable, "-m", f"ansible_collections.strata.compose.plugins.modules.{module}"]
+    arguments = json.dumps({"ANSIBLE_MODULE_ARGS": options})
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / ".ansible/collections")}
+    completed = subprocess.run(argv, input=arguments, capture_output=True, text=True, env=environment, check=False)
+    assert completed.stdout.startswith("\n{"), completed.stdout + completed.stderr
+    result = json.loads(completed.stdout)
+    return Outcome({"failed": False, **result}, completed.stdout + completed.stderr)
 
 
 def adhoc(module: str, options: dict[str, Any], *flags: str, variables: dict[str, str] | None = None) -> Outcome:

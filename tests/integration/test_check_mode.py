@@ -73,7 +73,7 @@ def test_plan_writes_nothing(pending: Environment, engine: docker.DockerClient, 
     finally:
         seen = events.stop()
     assert not outcome.failed, outcome.message
-    of_ours = [event for event in seen if pending.project in event or event.startswith("image ")]
+    of_ours = [event for event in seen if pending.folder.name in event]
     assert of_ours == []
     assert files_below(pending.folder, pending.state_dir) == before
 
@@ -102,7 +102,7 @@ def test_diff_shows_changed_fields_and_reasons_and_no_secret(environment: Enviro
     environment.write(".env.dev", "LEVEL=info\nDB_PASSWORD=first-secret\n")
     environment.deploy()
     environment.write(".env.dev", "LEVEL=debug\nDB_PASSWORD=second-secret\n")
-    outcome = environment.plan()
+    outcome = environment.adhoc("compose_env", "--check", "--diff")
     assert "-web: environment.LEVEL = info" in outcome.printed
     assert "+web: environment.LEVEL = debug" in outcome.printed
     assert (
@@ -116,7 +116,7 @@ def test_diff_shows_changed_fields_and_reasons_and_no_secret(environment: Enviro
 
 
 def test_deployment_shows_the_same_diff_as_its_plan(pending: Environment) -> None:
-    planned = pending.plan().printed.partition("localhost |")[0]
-    deployed = pending.run("compose_env", "--diff").printed.partition("localhost |")[0]
+    planned = pending.adhoc("compose_env", "--check", "--diff").printed.partition("localhost |")[0]
+    deployed = pending.adhoc("compose_env", "--diff").printed.partition("localhost |")[0]
     assert "plan: remove old" in planned
     assert planned == deployed

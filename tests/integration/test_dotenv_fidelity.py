@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import subprocess
 import tempfile
@@ -24,7 +23,7 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-SEED = int(os.environ.get("DOTENV_SEED", random.SystemRandom().randrange(10**6)))
+SEED = int(os.environ["DOTENV_SEED"])
 OUTSIDE = {"OUTER": "from outside, 5 $ 'and' $$more", "NOTHING": ""}
 UNSET = "<not set>"
 

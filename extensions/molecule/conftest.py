@@ -89,11 +89,11 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
         yield {group: found[name] for group, content in groups.items() for name in content["hosts"]}
 
 
-@pytest.fixture(scope="session")
-def bare_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """The host that came without an engine."""
+@pytest.fixture(scope="session", params=["molecule-bare-1", "molecule-bare-2"], ids=["nothing", "a client"])
+def bare_host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """The hosts that came without an engine; one had a client."""
     with hosts_of("molecule-bare", tmp_path_factory.mktemp("engines")) as found:
-        yield found["molecule-bare-1"]
+        yield found[request.param]
 
 
 @pytest.fixture(scope="session")

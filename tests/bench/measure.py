@@ -104,6 +104,8 @@ class Finding:
     target: str
     aim: float | None = None
     """a limit that is better than the one that counts"""
+    is_ratio: bool = False
+    """the figure is how many times as much as the other side we need; else it has the unit"""
 
     @property
     def verdict(self) -> str:
@@ -115,7 +117,8 @@ class Finding:
 def ratio(what: str, unit: str, ours: float, other: tuple[str, float], limit: float, target: str) -> Finding:
     """A finding about how many times as much as the other side we need."""
     name, value = other
-    return Finding(what, unit, ours, value, name, ours / value if value > 0 else float("inf"), limit, target)
+    times = ours / value if value > 0 else float("inf")
+    return Finding(what, unit, ours, value, name, times, limit, target, is_ratio=True)
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,7 @@ def begin_anew(bench: Bench, project: Project) -> None:
 
 
 def command(bench: Bench) -> Row:
-    """Row 5: a command in a container over a ping, beside the same command by hand."""
+    """Row 5: what compose_exec costs over the same command by hand, besides the ping task that any module costs."""
     with deployed(bench, SIZES[0]) as project:
         container = f"{project.name}-service-01-1"
         sides = {
@@ -163,7 +163,7 @@ def command(bench: Bench) -> Row:
     over = median_over(samples, "ours", "ping") / bench.loop * 1000
     by_hand = median(samples, "by hand") / bench.loop * 1000
     what, other = "compose_exec over ping, 1 command", "docker compose exec"
-    return Row(5, [Finding(what, "ms", over, by_hand, other, over, 60, "<= 60 ms")], dict(samples))
+    return Row(5, [Finding(what, "ms", over, by_hand, other, over - by_hand, 60, "<= 60 ms over it")], dict(samples))
 
 
 def in_loop(bench: Bench, *argv: str) -> Side:

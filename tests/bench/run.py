@@ -109,8 +109,11 @@ def report(about: dict[str, Any], bench: rows.Bench, found: Sequence[Row]) -> No
 def cells(number: int, finding: Finding) -> tuple[str, ...]:
     """A line of the table."""
     digits = {"ms": 0, "s": 2, "calls": 0}[finding.unit]
-    ours, other = (f"{value:.{digits}f} {finding.unit}" for value in (finding.ours, finding.other))
-    figure = f"{finding.figure:.2f} x" if finding.figure != finding.ours else ours
+    ours, other, figure = (
+        f"{value:.{digits}f} {finding.unit}" for value in (finding.ours, finding.other, finding.figure)
+    )
+    if finding.is_ratio:
+        figure = f"{finding.figure:.2f} x"
     return (str(number), finding.what, ours, other, finding.other_name, figure, finding.target, finding.verdict)
 
 

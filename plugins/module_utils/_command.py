@@ -25,7 +25,9 @@ REFUSED = re.compile(
 LONGEST_LINE = 1 << 15
 """Bytes of a line in docker's env files; it reads no longer ones than 64 KiB."""
 
-CANNOT_START = re.compile(r"unable to start container process|unable to find user|executable file not found")
+CANNOT_START = re.compile(
+    r"unable to start container process|unable to find user|executable file not found|Cannot mkdir"
+)
 """How the engine says that the container is fine but the command is not."""
 
 CONDITIONS = """\

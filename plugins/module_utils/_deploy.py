@@ -32,6 +32,8 @@ def get_images(operation: Operation) -> Result:
     """Build or pull the images of the environment and touch no container."""
     scene = scene_of(operation.options, operation.redactor)
     images = scene.images()
+    if images:
+        _check(scene, scene.with_images(images), images, ())
     compared = {"diff": _report.diff_of(scene.release, scene.made, images)} if operation.diff else {}
     actions = [step.told() for step in _certain(images)] if operation.check else _acquired(scene, images)
     return {**told(scene, actions, scene.last), **compared}
@@ -50,7 +52,8 @@ def _made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Re
     expected = scene.with_images(images)
     steps = expected.steps()
     if images or steps:
-        _check(scene, expected, steps)
+        _check(scene, expected, images, steps)
+        _require_init(scene, images, operation)
     compared = {"diff": _report.diff_of(scene.release, scene.made, (*images, *steps))} if operation.diff else {}
     if operation.check:
         foreseen = [step.told() for step in (*_certain(images), *steps)]
@@ -60,10 +63,26 @@ def _made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Re
     return {**_carry_out(scene, images, operation), **compared}
 
 
-def _check(scene: Scene, expected: Scene, steps: t.Sequence[Step]) -> None:
+def _check(scene: Scene, expected: Scene, images: t.Sequence[Step], steps: t.Sequence[Step]) -> None:
     from ansible_collections.strata.compose.plugins.module_utils._preflight import check_before_change
 
-    check_before_change(scene.release, steps, scene.made, expected.snapshot, scene.policy, scene.cli)
+    check_before_change(scene.release, steps, scene.made, expected.snapshot, scene.policy, scene.cli, images)
+
+
+def _require_init(scene: Scene, images: t.Sequence[Step], operation: Operation) -> list[dict[str, t.Any]]:
+    """What the history tells of the init phase; raises `ComposeFailure` when it is still to come."""
+    options = operation.options
+    if options["state"] == "rolled_back" or not options["require_init"]:
+        return []
+    from ansible_collections.strata.compose.plugins.module_utils._ledger import LedgerFile
+
+    if not LedgerFile(scene.store.folder).read().selection:
+        return []
+    from ansible_collections.strata.compose.plugins.module_utils._init import require_proof
+
+    coming = {scene.release.parts[each.service].image_name for each in images}
+    here = {name: image for name, image in scene.snapshot.images.items() if name not in coming}
+    return require_proof(operation, here)
 
 
 def _is_settled(scene: Scene) -> bool:
@@ -83,7 +102,7 @@ def _carry_out(scene: Scene, images: t.Sequence[Step], operation: Operation) -> 
     acquired = _acquired(scene, images)
     before = scene = scene.looked_at_again() if images else scene
     steps = scene.steps()
-    transaction = operation.transaction()
+    transaction = operation.transaction(_require_init(scene, (), operation))
     if steps:
         scene, release = _transaction.carry_out(scene, steps, transaction)
     else:

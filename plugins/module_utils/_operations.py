@@ -10,8 +10,9 @@ Private to strata.compose.
 from __future__ import annotations
 
 import os
+import sys
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._journal import JournalFile
@@ -42,7 +43,8 @@ class Operation:
     store: ReleaseStore
     cancellation: Cancellation
 
-    def transaction(self) -> Transaction:
+    def transaction(self, init: t.Sequence[t.Mapping[str, t.Any]] = ()) -> Transaction:
+        """What a switch needs; ``init`` is what the history is to tell of the init phase."""
         from ansible_collections.strata.compose.plugins.module_utils._record import Author
         from ansible_collections.strata.compose.plugins.module_utils._switch import Manner
         from ansible_collections.strata.compose.plugins.module_utils._transaction import Transaction
@@ -55,7 +57,7 @@ class Operation:
             stop_timeout=options["timeout"],
             cancelled=lambda: cancellation.failure("") if cancellation.by else None,
         )
-        return Transaction.begin(manner, Author.from_options(options), cancellation)
+        return Transaction.begin(manner, replace(Author.from_options(options), init=init), cancellation)
 
 
 def run(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result:
@@ -70,6 +72,13 @@ def run(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result
         settled = _settled(operation)
         result = perform(operation)
     return _audited({**result, **settled, "changed": result["changed"] or bool(settled)}, operation, actor)
+
+
+def run_init(options: Options, redactor: Redactor, check: bool) -> Result:
+    """Run the init phase; what of it is no option of compose_init has no say in it, and no release is dropped."""
+    fixed = {"state": "init", "profiles": None, "services": None, "revision": None, "wait": True, "timeout": None}
+    keep_all = {"keep_releases": sys.maxsize}
+    return run({**options, "step_timeout": options["timeout"], **fixed, **keep_all}, redactor, check, False)
 
 
 def find_by_name(options: Options, redactor: Redactor) -> tuple[Cli, ReleaseStore]:
@@ -88,6 +97,10 @@ def _performer(state: str) -> t.Callable[[Operation], Result]:
         from ansible_collections.strata.compose.plugins.module_utils import _operate
 
         return {"started": _operate.start, "stopped": _operate.stop, "absent": _operate.remove}[state]
+    if state == "init":
+        from ansible_collections.strata.compose.plugins.module_utils import _init
+
+        return _init.run
     from ansible_collections.strata.compose.plugins.module_utils import _deploy
 
     others = {"built": _deploy.get_images, "pulled": _deploy.get_images, "rolled_back": _deploy.roll_back}

@@ -116,7 +116,7 @@ def _kept(stream: t.IO[bytes], path: str) -> str:
     try:
         with open(path, "r+b") as file:
             shutil.copyfileobj(stream, file, 1 << 20)
-        _prune(os.path.dirname(path))
+        prune(os.path.dirname(path))
     except OSError as error:
         raise ComposeFailure(
             f"the output of the command could not be kept in {path}: {error.strerror}. The command itself has run."
@@ -124,7 +124,8 @@ def _kept(stream: t.IO[bytes], path: str) -> str:
     return path
 
 
-def _prune(folder: str) -> None:
+def prune(folder: str) -> None:
+    """Remove the oldest files of a folder beyond the last `KEPT`."""
     paths = sorted((os.path.join(folder, name) for name in os.listdir(folder)), key=os.path.getmtime)
     for path in paths[:-KEPT]:
         with contextlib.suppress(FileNotFoundError):

@@ -50,26 +50,41 @@ def plan(
 def plan_images(
     wanted: Release, here: Snapshot, made: t.Mapping[str, Made], policy: Policy, selected: t.Collection[str]
 ) -> tuple[Step, ...]:
-    """The images to build or pull before anything else; a service that builds its image never pulls it."""
-    steps = []
+    """The images to build or pull before anything else; one that a service builds is never pulled for another."""
+    builders = _builders(wanted)
+    steps: dict[str, Step] = {}
     for name in sorted(selected):
         part = wanted.parts[name]
         if part.replicas == 0:
             continue
-        build = wanted.model["services"][name].get("build")
-        rule = policy.build if build else policy.pull
+        builder = builders.get(part.image_name)
+        action, rule = (BUILD, policy.build) if builder else (PULL, policy.pull)
         is_here = part.image_name in here.images
         if rule != "never" and not is_here:
-            steps.append(Step(name, BUILD if build else PULL, f"image {part.image_name} is not here"))
+            reason = f"image {part.image_name} is not here"
         elif rule == "always":
-            steps.append(Step(name, BUILD if build else PULL, ASKED_FOR))
-        elif rule == "missing" and build and _is_build_changed(build, made.get(name)):
-            steps.append(Step(name, BUILD, "its build section changed"))
-    return tuple(steps)
+            reason = ASKED_FOR
+        elif rule == "missing" and builder and _is_build_changed(wanted, builder, made):
+            reason = "its build section changed"
+        else:
+            continue
+        steps.setdefault(builder or name, Step(builder or name, action, reason))
+    return tuple(steps.values())
 
 
-def _is_build_changed(build: t.Mapping[str, t.Any], made: Made | None) -> bool:
-    return made is not None and made.build is not None and made.build != build
+def _builders(wanted: Release) -> dict[str, str]:
+    """The service that builds an image, by its name: always the same one, for Compose labels images by service.
+
+    One without a profile comes first, so that it does not matter which profiles are on.
+    """
+    services = wanted.model.get("services") or {}
+    ranked = sorted(services, key=lambda name: (bool(services[name].get("profiles")), name), reverse=True)
+    return {wanted.parts[name].image_name: name for name in ranked if services[name].get("build")}
+
+
+def _is_build_changed(wanted: Release, builder: str, made: t.Mapping[str, Made]) -> bool:
+    before = made[builder].build if builder in made else None
+    return before is not None and before != wanted.model["services"][builder]["build"]
 
 
 def _followers(

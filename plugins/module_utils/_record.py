@@ -28,6 +28,8 @@ class Author:
     actor: str
     revision: str | None
     keep: int
+    init: t.Sequence[t.Mapping[str, t.Any]] = ()
+    """what the history tells of the init steps that the release needed"""
 
     @classmethod
     def from_options(cls, options: Options) -> Author:
@@ -41,7 +43,8 @@ def stored(scene: Scene, author: Author) -> Release:
         return release
     if last is not None and last.model == release.model and _has_same_contents(scene):
         return scene.store.save(replace(release, number=last.number, made=scene.made, about=last.about))
-    about = {"created": now(), "actor": author.actor, "revision": author.revision, "outcome": "under way"}
+    told = {"created": now(), "actor": author.actor, "revision": author.revision, "outcome": "under way"}
+    about = {**told, **({"init": list(author.init)} if author.init else {})}
     return scene.store.save(replace(release, made=scene.made, about=about))
 
 

@@ -101,7 +101,7 @@ def _resolved(project: _project.Project, cli: Cli) -> dict[str, t.Any]:
         raise ComposeFailure(f"the layers of environment {project.environment} do not resolve. {failure_of(completed)}")
     if undefined:
         raise _undefined_failure(project, undefined)
-    if project.profiles:
+    if set(project.profiles) - {"*"}:
         _require_profiles(project, cli)
     model: dict[str, t.Any] = parsed_json(completed)
     return model

@@ -45,9 +45,27 @@ COMPOSE_ENV: Spec = {
     "confirm": {"type": "str"},
     "release": {"type": "int"},
     "keep_releases": {"type": "int", "default": 5},
+    "require_init": {"type": "bool", "default": True},
     "lock_wait": {"type": "int", "default": 0},
     "actor": {"type": "str"},
     "revision": {"type": "str"},
+}
+
+COMPOSE_INIT: Spec = {
+    **{name: option for name, option in ENVIRONMENT.items() if name not in ("profiles", "services")},
+    "profile": {"type": "str", "default": "init"},
+    "steps": {"type": "list", "elements": "str"},
+    "file": {"type": "path"},
+    "run": {"type": "str", "choices": ["once", "always"], "default": "once"},
+    "parallel": {"type": "bool", "default": False},
+    "timeout": {"type": "int", "default": 900},
+    "build": COMPOSE_ENV["build"],
+    "pull": COMPOSE_ENV["pull"],
+    "wait_timeout": COMPOSE_ENV["wait_timeout"],
+    "stable_for": COMPOSE_ENV["stable_for"],
+    "proven": {"type": "dict"},
+    "lock_wait": COMPOSE_ENV["lock_wait"],
+    "actor": COMPOSE_ENV["actor"],
 }
 
 COMPOSE_ENV_INFO: Spec = {

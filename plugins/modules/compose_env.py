@@ -123,6 +123,13 @@ options:
       - Number of releases that stay on the host with their images. Older ones are removed, with what only they need.
     type: int
     default: 5
+  require_init:
+    description:
+      - Refuse to change services while the init phase of the environment has not succeeded for what is about to be
+        deployed. It concerns environments in which M(strata.compose.compose_init) has run once, so that a release never
+        serves without its migrations. A roll back is never refused.
+    type: bool
+    default: true
   lock_wait:
     description:
       - Seconds to wait for another operation on the same project to end. With V(0) it fails at once and names who is at
@@ -141,6 +148,7 @@ options:
 seealso:
   - module: strata.compose.compose_env_info
   - module: strata.compose.compose_exec
+  - module: strata.compose.compose_init
 """
 
 EXAMPLES = r"""

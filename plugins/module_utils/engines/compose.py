@@ -78,6 +78,11 @@ def run_once(container: str, service: str, options: t.Iterable[str], argv: t.Ite
     return [*("run", "--rm", "--no-TTY", "--no-deps", "--name", container), *options, "--", service, *argv]
 
 
+def run_detached(container: str, service: str) -> list[str]:
+    """A service's own command in a container that is not waited for and stays; no dependency is started."""
+    return ["run", "--detach", "--no-deps", "--name", container, "--", service]
+
+
 def execute(container: str, has_input: bool, options: t.Iterable[str], argv: t.Iterable[str]) -> list[str]:
     """A command in a container that runs, for ``docker`` and not for Compose: see `_exec`."""
     return ["exec", *(("--interactive",) if has_input else ()), *options, container, *argv]

@@ -1,0 +1,98 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ledger of init steps that succeeded, by which each runs once for its content. Private to strata.compose."""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+from dataclasses import asdict, dataclass, field, replace
+
+from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
+
+KEPT = 50
+"""Successes of one step that stay in the ledger: one for each content it has had."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a step is run with; a step that succeeded is not run again for the same content."""
+
+    fingerprint: str
+    """SHA-256 of its part of the model and of the digests of its files"""
+    image: str | None
+    """id of its image, ``None`` when that is not on this host"""
+    lives_on: t.Mapping[str, str]
+    """volumes, and containers whose data goes with them, that it works on, each with the moment of its making"""
+
+
+@dataclass(frozen=True)
+class Success:
+    """A run of a step that ended with exit code 0."""
+
+    fingerprint: str
+    image: str | None
+    """id of the image it ran in, ``None`` when another host of the environment ran it"""
+    lives_on: t.Mapping[str, str] | None
+    """as in `Content`, ``None`` when another host ran it"""
+    exit_code: int
+    seconds: float
+    finished: str
+    host: str
+    actor: str
+
+    def proves(self, content: Content) -> bool:
+        """Whether nothing that the step depends on has changed since, as far as this host can tell."""
+        return (
+            self.fingerprint == content.fingerprint
+            and self.image in (None, content.image)
+            and (self.lives_on is None or self.lives_on == content.lives_on)
+        )
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Which services are init steps, which of them succeeded for which content, and which are being run."""
+
+    selection: t.Mapping[str, t.Any] = field(default_factory=dict)
+    """the options that picked the steps, so that a deployment can tell which proofs it needs"""
+    succeeded: t.Mapping[str, tuple[Success, ...]] = field(default_factory=dict)
+    """by service, oldest first"""
+    under_way: t.Mapping[str, str] = field(default_factory=dict)
+    """by service, the fingerprint of a run whose end is not written down yet"""
+
+    def proof(self, service: str, content: Content) -> Success | None:
+        """The newest success of a service with this content."""
+        return next((each for each in reversed(self.succeeded.get(service, ())) if each.proves(content)), None)
+
+    def beginning(self, service: str, fingerprint: str) -> Ledger:
+        """With a run that is about to start."""
+        return replace(self, under_way={**self.under_way, service: fingerprint})
+
+    def ended(self, service: str, success: Success | None) -> Ledger:
+        """With a run that is over; a success is added once."""
+        others = {name: each for name, each in self.under_way.items() if name != service}
+        earlier = self.succeeded.get(service, ())
+        entries = earlier if success is None or success in earlier else (*earlier, success)
+        return replace(self, under_way=others, succeeded={**self.succeeded, service: entries[-KEPT:]})
+
+
+class LedgerFile:
+    """``init.json`` of a project."""
+
+    def __init__(self, folder: str) -> None:
+        self.path = os.path.join(folder, "init.json")
+
+    def read(self) -> Ledger:
+        content = read_file(self.path)
+        if content is None:
+            return Ledger()
+        told = json.loads(content)
+        succeeded = {name: tuple(Success(**each) for each in entries) for name, entries in told["succeeded"].items()}
+        return Ledger(told["selection"], succeeded, told["under_way"])
+
+    def write(self, ledger: Ledger) -> Ledger:
+        replace_file(self.path, (json.dumps(asdict(ledger), indent=1, sort_keys=True) + "\n").encode())
+        return ledger

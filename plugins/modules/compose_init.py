@@ -1,0 +1,302 @@
+#!/usr/bin/python
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: compose_init
+short_description: Run migrations and other one-shot services of an environment once, before it is deployed
+version_added: 0.2.0
+description:
+  - Runs one-shot services, the steps of the init phase, in their new image while the old containers go on serving. Each
+    must exit with code 0. M(strata.compose.compose_env) then refuses to deploy what its steps have not succeeded for.
+  - A step that succeeded is not run again for the same content, that is, its part of the resolved layers, the content
+    of its files, its image, and the volumes that it works on. A ledger on the host keeps that.
+  - Services that the steps depend on and that do not run, such as the database of a first deployment, are started
+    first. What runs is left as it is.
+  - A step whose operation was killed goes on. The next operation awaits its end and does not start it again.
+author:
+  - The strata.compose authors (@strata-collections)
+extends_documentation_fragment:
+  - strata.compose._attributes
+attributes:
+  check_mode:
+    description: Tells which steps would run, and runs none.
+    support: full
+  diff_mode:
+    description: What a step changes is not known.
+    support: none
+options:
+  project_dir:
+    description:
+      - Folder on the managed host that holds the Compose files.
+      - Usually set once in the inventory as C(compose_env_project_dir). So are all options that the modules share. An
+        option of this module alone is taken from C(compose_init_<option>), as in C(compose_init_parallel).
+    type: path
+    required: true
+  environment:
+    description:
+      - Name of the environment, such as V(dev), V(test) or V(prod).
+    type: str
+    required: true
+  project_name:
+    description:
+      - Compose's project name. By default the name of O(project_dir) and the environment, joined by a hyphen, as for
+        M(strata.compose.compose_env).
+    type: str
+  files:
+    description:
+      - The layers in the order of Compose's C(-f), relative to O(project_dir), discovered by default as for
+        M(strata.compose.compose_env).
+    type: list
+    elements: path
+  env_files:
+    description:
+      - Env files for the interpolation of the layers, relative to O(project_dir), discovered by default.
+    type: list
+    elements: path
+  docker_host:
+    description:
+      - Address of the engine, as in E(DOCKER_HOST). By default the C(docker) command's own choice, its contexts
+        included.
+    type: str
+  state_dir:
+    description:
+      - Folder for the ledger, the logs of the steps, and other state of this collection.
+      - By default C(/var/lib/strata) for root, and C($XDG_STATE_HOME/strata) or C(~/.local/state/strata) for other
+        users.
+    type: path
+  command_timeout:
+    description:
+      - Seconds after which a single call of the Docker CLI, such as a pull or a build, is ended as failed. The steps
+        themselves have O(timeout).
+    type: int
+    default: 1800
+  profile:
+    description:
+      - The services with this profile are the steps, unless O(steps) or O(file) says otherwise. They run in the order
+        of their names, each after the steps that it depends on.
+      - An environment without such a service has no init phase, which is no error.
+    type: str
+    default: init
+  steps:
+    description:
+      - Names of the services that are the steps, whatever their profile. They run in this order, each after the steps
+        that it depends on.
+    type: list
+    elements: str
+  file:
+    description:
+      - A Compose file of their own that holds the steps, such as V(deploy/init-compose.yml), relative to
+        O(project_dir). It is taken as one more layer, so its services can depend on the environment's database and use
+        its networks. Its paths begin where those of the layers do.
+    type: path
+  run:
+    description:
+      - V(once) runs a step that has not succeeded for its present content. V(always) runs all of them on every call,
+        for steps that are to be repeated, or whose data lives where no volume tells that it is gone.
+    type: str
+    choices: [once, always]
+    default: once
+  parallel:
+    description:
+      - Run steps side by side. One that has another step in its C(depends_on) still waits until that has succeeded.
+    type: bool
+    default: false
+  timeout:
+    description:
+      - Seconds that each step may take. After that its container is stopped and the step has failed.
+    type: int
+    default: 900
+  build:
+    description:
+      - When to build the steps' images, as for M(strata.compose.compose_env). Give both the same value, so that a step
+        runs in the image that is deployed.
+    type: str
+    choices: [missing, always, never]
+    default: missing
+  pull:
+    description:
+      - When to pull the steps' images, as for M(strata.compose.compose_env).
+    type: str
+    choices: [missing, always, never]
+    default: missing
+  wait_timeout:
+    description:
+      - Seconds that the services which the steps depend on have to become ready.
+    type: int
+    default: 120
+  stable_for:
+    description:
+      - Seconds that such a service must run without a restart if it had to be started and has no health check.
+    type: int
+    default: 10
+  proven:
+    description:
+      - RV(proof) of another host of the environment, which ran the steps for all of them. It is written down here, and
+        nothing is run. The role P(strata.compose.init#role) does that for environments of several hosts.
+    type: dict
+  lock_wait:
+    description:
+      - Seconds to wait for another operation on the same project to end. With V(0) it fails at once and names who is at
+        work. The collection's playbooks wait 900 seconds.
+    type: int
+    default: 0
+  actor:
+    description:
+      - Who does this, for the lock, the ledger and the audit log. By default the user on the controller and the number
+        of the AWX job.
+    type: str
+seealso:
+  - module: strata.compose.compose_env
+  - module: strata.compose.compose_exec
+"""
+
+EXAMPLES = r"""
+- name: Run the services with the profile init that have not succeeded for this version
+  strata.compose.compose_init:
+    project_dir: /opt/shop
+    environment: prod
+
+- name: Migrate, then seed two tables side by side
+  strata.compose.compose_init:
+    project_dir: /opt/shop
+    environment: prod
+    steps: [migrate, seed-articles, seed-customers]
+    parallel: true
+
+- name: Run the services of a Compose file of their own, and give each half an hour
+  strata.compose.compose_init:
+    project_dir: /opt/ledger
+    environment: staging
+    file: deploy/init-compose.yml
+    timeout: 1800
+
+- name: Reset the test data on every deployment
+  strata.compose.compose_init:
+    project_dir: /opt/shop
+    environment: test
+    steps: [reset-data]
+    run: always
+"""
+
+RETURN = r"""
+project:
+  description: Compose's project name.
+  returned: always
+  type: str
+  sample: shop-prod
+environment:
+  description: The environment.
+  returned: always
+  type: str
+  sample: prod
+release:
+  description: Number of the release that the host runs, V(none) before the first.
+  returned: always
+  type: int
+  sample: 7
+actions:
+  description: The steps that were run, or in check mode would be.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    service:
+      description: The service.
+      type: str
+    action:
+      description: V(init), or V(prove) for the word of another host that was taken over.
+      type: str
+    reason:
+      description: Why.
+      type: str
+services:
+  description: The services as they are now, as in M(strata.compose.compose_env).
+  returned: always
+  type: list
+  elements: dict
+steps:
+  description: All steps in their order.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    service:
+      description: The service.
+      type: str
+    outcome:
+      description: V(succeeded), V(failed), V(done before) or V(not run).
+      type: str
+    exit_code:
+      description: Exit code of its container.
+      type: int
+    seconds:
+      description: How long it ran.
+      type: float
+    cause:
+      description: Why it failed.
+      type: str
+    log:
+      description: The last 20 lines that it wrote, secrets masked.
+      type: list
+      elements: str
+    log_file:
+      description:
+        - File on the managed host with all that it wrote, unmasked and for its owner only. The last 20 are kept.
+      type: str
+    container:
+      description: Name of its container, which is kept after a failure until the next try.
+      type: str
+    finished:
+      description: When it ended, in UTC.
+      type: str
+    host:
+      description: Name of the host on which it ran.
+      type: str
+report:
+  description: The same as a table for people.
+  returned: always
+  type: list
+  elements: str
+  sample:
+    - ✔ migrations (exit 0, 2.3 s)
+    - ✘ seed-data (exit 1, 0.8 s)
+proof:
+  description:
+    - What the ledger says of each step that has succeeded for its present content, for O(proven) on other hosts.
+  returned: always
+  type: dict
+ran_here:
+  description: Whether this host has run steps itself, now or for an earlier content.
+  returned: always
+  type: bool
+due:
+  description: In check mode, whether a run would do anything.
+  returned: check mode
+  type: bool
+failed_services:
+  description: The steps that failed, with cause, exit code and last log lines.
+  returned: failure of a step
+  type: list
+  elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
+from ansible_collections.strata.compose.plugins.module_utils._operations import run_init
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOSE_INIT
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=COMPOSE_INIT, supports_check_mode=True)
+    redactor = Redactor()
+    with told_as_module_result(module, redactor) as tell:
+        tell(run_init(module.params, redactor, module.check_mode))
+
+
+if __name__ == "__main__":
+    main()

@@ -23,6 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LABS = REPOSITORY / ".cache" / "lab"
 INVENTORY = (REPOSITORY / "extensions" / "molecule" / "inventory", LABS / "molecule" / "hosts.yml")
 SERVICE = "com.docker.compose.service"
+PROJECT = "com.docker.compose.project"
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,13 @@ class Host:
         argv = ["ssh", "-F", str(self.ssh_config), self.name, command]
         return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
 
-    def containers(self) -> dict[str, Container]:
-        """Everything that its engine has, by service: a service with two containers, or a stranger, is an error."""
-        found = self.engine.containers.list(all=True)
+    def containers(self, project: str | None = None) -> dict[str, Container]:
+        """Everything that its engine has, or has of a project, by service.
+
+        A service with two containers is an error, and so is a stranger.
+        """
+        label = [] if project is None else [f"{PROJECT}={project}"]
+        found = self.engine.containers.list(all=True, filters={"label": label})
         by_service = {each.labels[SERVICE]: each for each in found}
         assert len(by_service) == len(found), found
         return by_service
@@ -87,6 +92,13 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     groups = yaml.safe_load((INVENTORY[0] / "hosts.yml").read_text())["all"]["children"]
     with hosts_of("molecule", tmp_path_factory.mktemp("engines")) as found:
         yield {group: found[name] for group, content in groups.items() for name in content["hosts"]}
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Host]]:
+    """The same hosts as those of one environment."""
+    with hosts_of("molecule", tmp_path_factory.mktemp("engines")) as found:
+        yield list(found.values())
 
 
 @pytest.fixture(scope="session", params=["molecule-bare-1", "molecule-bare-2"], ids=["nothing", "a client"])

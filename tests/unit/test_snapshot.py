@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 from ansible_collections.strata.compose.plugins.module_utils import _snapshot
 
 from tests.unit.tables import each, snapshot_of, table
@@ -33,7 +34,11 @@ INSPECTED = {
         "Health": {
             "Status": "healthy",
             "FailingStreak": 0,
-            "Log": [{"ExitCode": 1, "Output": "the first one\n"}, {"ExitCode": 0, "Output": "the last one\n"}],
+            "Log": [
+                {"Start": "2025-11-20T10:59:59.123456789+01:00", "ExitCode": 1, "Output": "of an earlier run\n"},
+                {"Start": "2025-11-20T11:00:02.5+01:00", "ExitCode": 1, "Output": "the first one\n"},
+                {"Start": "2025-11-20T11:00:03.123456789+01:00", "ExitCode": 0, "Output": "the last one\n"},
+            ],
         },
     },
     "Image": "sha256:aaaa",
@@ -83,6 +88,17 @@ def test_reading_a_container(case):
     assert {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()} == (
         case["container"]
     )
+
+
+@each(CASES["health tests"])
+def test_reading_the_command_of_a_health_check(case):
+    assert list(_snapshot._container(inspected(case["differs"])).health_test) == case["command"]
+
+
+def test_only_checks_since_the_start_count():
+    checks = _snapshot._container(INSPECTED).checks
+    assert [succeeded for _began, succeeded in checks] == [False, True]
+    assert checks[1][0] - checks[0][0] == pytest.approx(0.623456)
 
 
 @each(CASES["left out"])

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.strata.compose.plugins.module_utils import _gate
+from ansible_collections.strata.compose.plugins.module_utils._health import Try
 
 from tests.unit.tables import container, each, model_of, table
 
@@ -16,12 +17,15 @@ CASES = table("gate")
 def test_verdicts(case):
     model = model_of({"web": case.get("service")})
     clock = 0.0
-    watch = _gate.Watch(10, now=lambda: clock)
+    watch = _gate.Watch(case.get("stable_for", 10), now=lambda: clock)
     told = []
     for look in case["seen"]:
         clock = look["at"]
-        seen = {key: value for key, value in look.items() if key not in ("at", "verdict")}
-        told.append(_gate.verdict(model, container("web", **seen), watch))
+        seen = {key: value for key, value in look.items() if key not in ("at", "verdict", "tried")}
+        looked_at = container("web", **seen)
+        if "tried" in look:
+            watch.note_try(looked_at, Try(looked_at.checks[-1][0], look["tried"]))
+        told.append(_gate.verdict(model, looked_at, watch))
     assert told == [look["verdict"] for look in case["seen"]]
 
 

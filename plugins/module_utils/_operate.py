@@ -114,8 +114,10 @@ def _remove(options: Options, name: str, before: Snapshot, steps: t.Sequence[Ste
     if options["services"] is None:
         cli.compose("--project-name", name, *compose.down(options["timeout"], options["volumes"]))
         images = [step.service.partition(" ")[2] for step in steps if step.service.startswith("image ")]
-        if images:
+        if images or options["volumes"]:
+            # There is nothing left to go back to.
             release_images(cli, name, ())
+        if images:
             cli.docker("image", "rm", *images)
     elif before.containers:
         ids = [each.id for each in before.containers]

@@ -98,6 +98,14 @@ COMPOSE_EXEC: Spec = {
     "max_output": {"type": "int", "default": 65536},
 }
 
+POSTGRES: Spec = {
+    **{name: option for name, option in ENVIRONMENT.items() if name not in ("files", "profiles", "services")},
+    "service": {"type": "str", "default": "postgres"},
+    "database": {"type": "str", "required": True},
+    "lock_wait": COMPOSE_ENV["lock_wait"],
+    "actor": COMPOSE_ENV["actor"],
+}
+
 COMPOSE_ENV_FILE: Spec = {
     "project_dir": ENVIRONMENT["project_dir"],
     "environment": ENVIRONMENT["environment"],

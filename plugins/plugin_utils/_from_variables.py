@@ -16,12 +16,16 @@ from ansible_collections.strata.compose.plugins.module_utils._spec import ENVIRO
 SHARED = "compose_env_"
 """Prefix of the variables for options that all modules have."""
 
+DATABASES = "postgres_"
+OF_DATABASES = ("service", "database")
+"""Options that all modules on databases have, and the prefix of their variables."""
+
 
 class FromVariables(ActionBase):
     """Run ``module``, with host variables for the options that the task leaves out.
 
-    The variable is ``compose_env_<option>`` for options that all modules share and ``<module>_<option>`` for a module's
-    own: a timeout of one means nothing to another. A task's option always wins, also when it is null. Variables are
+    The variable is ``compose_env_<option>`` for options that all modules share, ``postgres_<option>`` for what tells the
+    database, and ``<module>_<option>`` for a module's own: a timeout of one means nothing to another. A task's option always wins, also when it is null. Variables are
     templated; one that is undefined fails with its name.
     """
 
@@ -63,7 +67,10 @@ class FromVariables(ActionBase):
         return {"actor": f"{user}@{socket.gethostname()}" + (f" (AWX job {job})" if job else "")}
 
     def _variable(self, option: str) -> str:
-        return (SHARED if option in ENVIRONMENT else self.module.rpartition(".")[2] + "_") + option
+        if option in ENVIRONMENT:
+            return SHARED + option
+        module = self.module.rpartition(".")[2]
+        return (DATABASES if module.startswith(DATABASES) and option in OF_DATABASES else f"{module}_") + option
 
     def _require(self, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> None:
         """Fail with the variable to set and the place for it, which the module alone could not name."""

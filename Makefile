@@ -47,6 +47,7 @@ lint: venv ## ruff, mypy, ansible-lint
 	MYPYPATH=.ansible/collections mypy --namespace-packages --explicit-package-bases \
 	    -p ansible_collections.strata.compose.plugins
 	mypy tests/images tests/lab
+	mypy --follow-imports silent tests/faults
 	ansible-lint
 
 .PHONY: sanity
@@ -66,12 +67,16 @@ molecule: images ## the roles and playbooks, by molecule
 	@molecule destroy --scenario-name default > /dev/null 2>&1 # what an interrupted run left: molecule trusts its notes
 	molecule test --all --no-command-borders
 
-.PHONY: test
-test: lint sanity unit integration molecule ## all of these
-
 .PHONY: faults
-faults: images ## deployments that are killed, cancelled, cut off
-	pytest tests/faults
+faults: images ## deployments that are killed, cancelled, cut off; options as in FAULTS="-k gate"
+	$(AS_ROOT) .venv/bin/python -m pytest tests/faults --numprocesses 2 --dist worksteal $(FAULTS)
+
+.PHONY: faults-fast
+faults-fast: ## a dozen of them
+	@$(MAKE) faults FAULTS="-m fast"
+
+.PHONY: test
+test: lint sanity unit integration faults-fast molecule ## all of these
 
 .PHONY: bench
 bench: images ## timings beside the rival's and Compose's own; options as in BENCH="--rows 1,2 --quick"
@@ -80,7 +85,7 @@ bench: images ## timings beside the rival's and Compose's own; options as in BEN
 .PHONY: demo
 demo: engine ## the example application in environment dev, on this machine
 	@echo "Having the images of the example"
-	@$(AS_ROOT) .venv/bin/python tests/images/build.py postgres redis shop-api shop-app
+	@$(AS_ROOT) .venv/bin/python tests/images/build.py postgres:17 redis shop-api shop-app
 	@echo "Deploying environment dev to /opt/shop; the first time takes half a minute"
 	@ansible-playbook playbooks/deploy.yml -l dev $(BECOME)
 	@address=$$(hostname -I | cut -d ' ' -f 1); printf '%s\n' "The shop runs:" \

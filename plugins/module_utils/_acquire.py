@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import json
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils import _step
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._model import as_json
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
@@ -30,7 +30,7 @@ def acquire(release: Release, steps: t.Sequence[Step], before: Snapshot, cli: Cl
     for action in (_step.PULL, _step.BUILD):
         services = _one_for_each_image(release, [step.service for step in steps if step.action == action])
         if services:
-            _get(release, cli, [*begin, action, "--", *services])
+            _get(release, cli, services, [*begin, action, "--", *services])
     after = observe(cli, release.project, release.image_names)
     return [
         {**step.told(), "reason": _reason(step, image)}
@@ -39,12 +39,13 @@ def acquire(release: Release, steps: t.Sequence[Step], before: Snapshot, cli: Cl
     ]
 
 
-def _get(release: Release, cli: Cli, argv: t.Sequence[str]) -> None:
-    stdin = json.dumps(release.model).encode()
+def _get(release: Release, cli: Cli, services: t.Sequence[str], argv: t.Sequence[str]) -> None:
     try:
-        cli.compose(*argv, stdin=stdin, variables=release.variables)
+        cli.compose(*argv, stdin=as_json(release.model), variables=release.variables)
     except ComposeFailure as failure:
-        raise ComposeFailure(f"images cannot be had, no container was touched. {failure}", **failure.facts) from failure
+        wanted = ", ".join(f"{release.parts[name].image_name} of service {name}" for name in services)
+        message = f"image {wanted} cannot be had, no container was touched. {failure}"
+        raise ComposeFailure(message, **failure.facts) from failure
 
 
 def _one_for_each_image(release: Release, services: t.Iterable[str]) -> list[str]:

@@ -25,7 +25,7 @@ Result = dict[str, t.Any]
 def deploy(operation: Operation) -> Result:
     """Make the environment what its layers say; for ``restarted``, restart what that did not start anyway."""
     scene = scene_of(operation.options, operation.redactor)
-    return _made_so(scene, scene.images(), operation)
+    return made_so(scene, scene.images(), operation)
 
 
 def get_images(operation: Operation) -> Result:
@@ -33,7 +33,7 @@ def get_images(operation: Operation) -> Result:
     scene = scene_of(operation.options, operation.redactor)
     images = scene.images()
     if images:
-        _check(scene, scene.with_images(images), images, ())
+        check(scene, scene.with_images(images), images, ())
     compared = {"diff": _report.diff_of(scene.release, scene.made, images)} if operation.diff else {}
     actions = [step.told() for step in _certain(images)] if operation.check else _acquired(scene, images)
     return {**told(scene, actions, scene.last), **compared}
@@ -44,15 +44,15 @@ def roll_back(operation: Operation) -> Result:
     from ansible_collections.strata.compose.plugins.module_utils import _rollback
 
     with _rollback.scene(operation) as scene:
-        return _made_so(scene, (), operation)
+        return made_so(scene, (), operation)
 
 
-def _made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Result:
+def made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Result:
     """Plan, and unless this is a check, carry the plan out."""
     expected = scene.with_images(images)
     steps = expected.steps()
     if images or steps:
-        _check(scene, expected, images, steps)
+        check(scene, expected, images, steps)
         _require_init(scene, images, operation)
     compared = {"diff": _report.diff_of(scene.release, scene.made, (*images, *steps))} if operation.diff else {}
     if operation.check:
@@ -63,7 +63,8 @@ def _made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Re
     return {**_carry_out(scene, images, operation), **compared}
 
 
-def _check(scene: Scene, expected: Scene, images: t.Sequence[Step], steps: t.Sequence[Step]) -> None:
+def check(scene: Scene, expected: Scene, images: t.Sequence[Step], steps: t.Sequence[Step]) -> None:
+    """Raise `ComposeFailure` for all that stands in the way of these images and steps."""
     from ansible_collections.strata.compose.plugins.module_utils._preflight import check_before_change
 
     check_before_change(scene.release, steps, scene.made, expected.snapshot, scene.policy, scene.cli, images)

@@ -6,11 +6,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import traceback
 import typing as t
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
     from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+
+
+NAMES = ("project", "environment")
+"""Keys of a result that name what it is about; playbooks build paths from them."""
 
 
 class ComposeFailure(Exception):
@@ -28,18 +34,48 @@ class ComposeFailure(Exception):
 
 @contextlib.contextmanager
 def told_as_module_result(
-    module: AnsibleModule, redactor: Redactor
+    module: AnsibleModule, redactor: Redactor, plain: t.Collection[str] = ()
 ) -> t.Iterator[t.Callable[[dict[str, t.Any]], None]]:
-    """Yield the function that ends the module with a result; a `ComposeFailure` inside ends it as failed.
+    """Yield the function that ends the module with a result; an exception inside ends it as failed.
 
-    Everything that is told passes the redactor here, and nowhere else leaves the host.
+    Everything that is told passes the redactor here, and nowhere else leaves the host: the result, and the options,
+    which Ansible adds to it. Left alone, Ansible would show the pending exception too, as it is. Only what ``plain``
+    names of a result is told as it is: the task has to hide it.
     """
 
     def tell(result: dict[str, t.Any]) -> None:
-        masked: dict[str, t.Any] = redactor.mask(result)
-        module.exit_json(**masked)
+        module.params.update(_masked_options(module.params, redactor))
+        told = {**_masked(result, redactor), **{key: result[key] for key in plain if key in result}}
+        for warning in told.pop("warnings", ()):
+            module.warn(warning)
+        module.exit_json(**told)
 
     try:
         yield tell
+        return
     except ComposeFailure as failure:
-        module.fail_json(**redactor.mask({"changed": False, **failure.facts, "msg": failure.message}))
+        told: dict[str, t.Any] = {"changed": False, **failure.facts, "msg": failure.message}
+    except Exception as error:
+        told = _unforeseen(error)
+    module.params.update(_masked_options(module.params, redactor))
+    module.fail_json(**{"exception": None, **_masked(told, redactor)})
+
+
+def _unforeseen(error: Exception) -> dict[str, t.Any]:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    message = (
+        f"strata.compose itself failed, {os.path.basename(place.filename)} line {place.lineno}: "
+        f"{type(error).__name__}: {error}. Please report it, with ANSIBLE_DISPLAY_TRACEBACK=error."
+    )
+    return {"msg": message, "exception": "".join(traceback.format_exception(type(error), error, error.__traceback__))}
+
+
+def _masked(told: dict[str, t.Any], redactor: Redactor) -> dict[str, t.Any]:
+    """What leaves the host. The environment's name is no secret, also where a password is the same word."""
+    masked: dict[str, t.Any] = redactor.mask(told)
+    return {**masked, **{key: told[key] for key in NAMES if key in told}}
+
+
+def _masked_options(options: dict[str, t.Any], redactor: Redactor) -> dict[str, t.Any]:
+    masked: dict[str, t.Any] = redactor.mask({key: each for key, each in options.items() if key not in NAMES})
+    return masked

@@ -9,7 +9,6 @@ The container of a deployed service is known from its release, so ``docker exec`
 
 from __future__ import annotations
 
-import json
 import time
 import typing as t
 
@@ -17,10 +16,11 @@ from ansible_collections.strata.compose.plugins.module_utils import _command
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._command import Options
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._model import as_json
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._resolve import require_services, resolve
-from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
+from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets, learning_of_failures
 from ansible_collections.strata.compose.plugins.module_utils._session import Session, in_memory, open_session
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL
 from ansible_collections.strata.compose.plugins.module_utils._sources import find_project
@@ -120,7 +120,7 @@ def _once(session: Session) -> Result:
     command, release = session.command, _release_of(session)
     name = f"{session.project}-{command.service}-run-{session.token}"
     model = _command.with_env(release.model, command.service, session.env)
-    with in_memory(json.dumps(model).encode("utf-8", "surrogateescape")) as path:
+    with in_memory(as_json(model)) as path:
         begin = compose.from_model(session.project, release.resolved_from["directory"], path, "/dev/null")
         options = compose.manner_of_command(command.user, command.workdir, command.detach)
         argv = compose.run_once(name, command.service, options, command.words(session.token))
@@ -143,7 +143,8 @@ def _release_of(session: Session) -> Release:
     if release is None or service not in release.parts:
         project = find_project(session.options)
         cli = Cli(project.base_directory, session.options["docker_host"], session.options["command_timeout"])
-        release = resolve(project, cli, None, None)
+        with learning_of_failures(session.redactor, project):
+            release = resolve(project, cli, None, None)
         learn_secrets(session.redactor, release, project.env_files)
         require_services(release.parts, [service])
     return release
@@ -165,7 +166,8 @@ def _require_started(session: Session, name: str, rc: int) -> None:
         return
     _removed(session, name)
     if _command.CANNOT_START.search(errors):
-        message = _command.told_failure(session.command, rc, "", errors)
+        # Masked before it is cut: the rest of a secret that was cut is not known any more.
+        message = _command.told_failure(session.command, rc, "", session.redactor.mask(errors))
         raise ComposeFailure(message, **{**facts, "error_kind": "command_failed"})
     raise ComposeFailure(
         f"service {session.command.service}: no one-off container could be started: {errors.strip()}. Nothing was run.",

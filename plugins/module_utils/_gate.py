@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import time
 import typing as t
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from ansible_collections.strata.compose.plugins.module_utils import _health
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._health import Try
 from ansible_collections.strata.compose.plugins.module_utils._model import may_complete
 
 if t.TYPE_CHECKING:
@@ -24,35 +27,107 @@ LOG_LINES = 20
 GOOD, WAITING = "good", "waiting"
 
 
+PARALLEL = 8
+"""So many health checks are tried at once."""
+
+Run = tuple[str, int, str]
+"""A container between two starts."""
+
+
 @dataclass
 class Watch:
-    """What the gate remembers of each container: since when it runs undisturbed, and its restarts at the beginning."""
+    """What the gate remembers of each container: since when it runs undisturbed, what it passed, what is doubted."""
 
     stable_for: float
     """seconds that a container without a health check must run without a restart"""
     now: t.Callable[[], float] = time.monotonic
-    _since: dict[tuple[str, int, str], float] = field(default_factory=dict)
+    _since: dict[Run, float] = field(default_factory=dict)
     _restarts: dict[str, int] = field(default_factory=dict)
+    _passed: dict[str, Run] = field(default_factory=dict)
+    _tries: dict[Run, Try] = field(default_factory=dict)
+    _doubted: dict[Run, float] = field(default_factory=dict)
 
     def seconds_undisturbed(self, container: Container) -> float:
-        key = (container.id, container.restarts, container.started)
-        return self.now() - self._since.setdefault(key, self.now())
+        return self.now() - self._since.setdefault(_run(container), self.now())
 
     def restarts_seen(self, container: Container) -> int:
         return container.restarts - self._restarts.setdefault(container.id, container.restarts)
 
+    def passed(self, container: Container) -> bool:
+        """Whether it was good before, in this run or an earlier one."""
+        return container.id in self._passed
+
+    def passed_in_earlier_run(self, container: Container) -> bool:
+        return self._passed.get(container.id, _run(container)) != _run(container)
+
+    def note_good(self, container: Container) -> None:
+        """Good by proof: with ``stable_for`` 0, a container without a health check has proven nothing."""
+        if container.health or self.stable_for > 0:
+            self._passed[container.id] = _run(container)
+
+    def note_try(self, container: Container, tried: Try) -> None:
+        self._tries[_run(container)] = tried
+
+    def try_of(self, container: Container) -> Try | None:
+        return self._tries.get(_run(container))
+
+    def seconds_doubted(self, container: Container) -> float:
+        return self.now() - self._doubted.setdefault(_run(container), self.now())
+
+
+def _run(container: Container) -> Run:
+    return (container.id, container.restarts, container.started)
+
 
 def verdict(model: t.Mapping[str, t.Any], container: Container, watch: Watch) -> str:
     """`GOOD`, `WAITING`, or the cause of a failure in words."""
+    found = _verdict(model, container, watch)
+    if found == GOOD and container.is_running:
+        watch.note_good(container)
+    return found
+
+
+def _verdict(model: t.Mapping[str, t.Any], container: Container, watch: Watch) -> str:
     if watch.restarts_seen(container) >= LOOPS:
         return f"crash loop: restarted {container.restarts} times, last exit code {container.exit_code}"
     if container.state in ("exited", "dead"):
         return _verdict_on_exit(model, container)
+    if watch.passed_in_earlier_run(container):
+        return "died and was restarted after it had passed the gate"
     if not container.is_running:
         return WAITING
     if container.health:
-        return {"healthy": GOOD, "unhealthy": "unhealthy"}.get(container.health, WAITING)
+        return _verdict_on_health(container, watch)
     return GOOD if watch.seconds_undisturbed(container) >= watch.stable_for else WAITING
+
+
+def _verdict_on_health(container: Container, watch: Watch) -> str:
+    if container.health == "unhealthy":
+        return "health flapping: unhealthy after it was healthy" if watch.passed(container) else "unhealthy"
+    if container.health != "healthy":
+        return WAITING
+    tried = watch.try_of(container)
+    doubts = _health.doubts(container.checks, tried)
+    if doubts > 1:
+        return _health.told_flapping(container.checks, tried)
+    if doubts == 0 or _health.is_proven(container.checks, tried):
+        return GOOD
+    return GOOD if watch.seconds_doubted(container) >= _health.PATIENCE else WAITING
+
+
+def try_health_checks(cli: Cli, verdicts: t.Mapping[Container, str], watch: Watch) -> bool:
+    """Run the health check of each container that is newly healthy once more; whether there was one to run."""
+    fresh = [each for each, found in verdicts.items() if found == GOOD and _is_untried(each, watch)]
+    if not fresh:
+        return False
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        for container, tried in zip(fresh, pool.map(lambda each: _health.try_check(cli, each), fresh)):
+            watch.note_try(container, tried)
+    return True
+
+
+def _is_untried(container: Container, watch: Watch) -> bool:
+    return container.health == "healthy" and bool(container.health_test) and watch.try_of(container) is None
 
 
 def _verdict_on_exit(model: t.Mapping[str, t.Any], container: Container) -> str:

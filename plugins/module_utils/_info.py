@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, al
 from ansible_collections.strata.compose.plugins.module_utils._differences import masked_definition
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._inputs import Use, uses_of_variables
+from ansible_collections.strata.compose.plugins.module_utils._lock_state import lock_told
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, fingerprint, is_secret_name
 from ansible_collections.strata.compose.plugins.module_utils._release import Part, Release
 from ansible_collections.strata.compose.plugins.module_utils._resolve import file_digests, require_services, resolve
@@ -33,19 +35,21 @@ class Subject:
         self.name = self.store.project
         self.current = self.store.current()
         self.redactor = redactor
-        self.snapshot = observe(self.cli, self.name, self.current.image_names if self.current else ())
         if self.current:
             learn_secrets(redactor, self.current, ())
-        self._release: Release | None = None
 
-    @property
+    @functools.cached_property
+    def snapshot(self) -> Snapshot:
+        """What runs now."""
+        return observe(self.cli, self.name, self.current.image_names if self.current else ())
+
+    @functools.cached_property
     def release(self) -> Release:
         """What the layers say now."""
-        if self._release is None:
-            project = find_project(self.options)
-            self._release = resolve(project, self.cli, self.current, None)
-            learn_secrets(self.redactor, self._release, project.env_files)
-        return self._release
+        project = find_project(self.options)
+        release = resolve(project, self.cli, self.current, None)
+        learn_secrets(self.redactor, release, project.env_files)
+        return release
 
     @property
     def selected(self) -> Snapshot:
@@ -180,6 +184,11 @@ def _drift(subject: Subject) -> Rows:
     return [step.told() for step in steps if services is None or step.service in services]
 
 
+def _lock(subject: Subject) -> dict[str, t.Any]:
+    """Needs no engine: it may be one that does not answer that keeps the lock held."""
+    return lock_told(subject.store.folder)
+
+
 def _as_now(release: Release, name: str, part: Part) -> dict[str, str]:
     """The digests of a part's files as they are now; values of variables are those that were deployed."""
     variables = {key: value for key, value in part.files.items() if key.startswith("variable ")}
@@ -195,4 +204,5 @@ GATHERERS: dict[str, t.Callable[[Subject], t.Any]] = {
     "variables": _variables,
     "releases": _releases,
     "drift": _drift,
+    "lock": _lock,
 }

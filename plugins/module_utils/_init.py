@@ -8,7 +8,6 @@ Private to strata.compose.
 
 from __future__ import annotations
 
-import json
 import os
 import typing as t
 from dataclasses import asdict, replace
@@ -21,7 +20,7 @@ from ansible_collections.strata.compose.plugins.module_utils._init_plan import O
 from ansible_collections.strata.compose.plugins.module_utils._init_run import Run, carry_out
 from ansible_collections.strata.compose.plugins.module_utils._init_scene import InitScene
 from ansible_collections.strata.compose.plugins.module_utils._ledger import Ledger, LedgerFile, Success
-from ansible_collections.strata.compose.plugins.module_utils._model import is_done
+from ansible_collections.strata.compose.plugins.module_utils._model import as_json, is_done
 from ansible_collections.strata.compose.plugins.module_utils._preflight import check_before_change
 from ansible_collections.strata.compose.plugins.module_utils._step import CREATE, Policy, Step
 from ansible_collections.strata.compose.plugins.module_utils._switch import Manner, bring_up
@@ -117,7 +116,7 @@ def _check(scene: InitScene, due: t.Collection[str], images: t.Sequence[Step], p
     parts = scene.release.parts
     unpublished = {name: replace(parts[name], definition=_without_ports(parts[name].definition)) for name in due}
     release = replace(scene.release, parts={**parts, **unpublished})
-    check_before_change(release, steps, {}, expected, policy, scene.cli)
+    check_before_change(release, steps, {}, expected, policy, scene.cli, images)
 
 
 def _absent_servers(scene: InitScene, due: t.Collection[str]) -> list[str]:
@@ -183,7 +182,7 @@ def _create(scene: InitScene, services: t.Sequence[str]) -> None:
     """Create containers as the deployment would, which then finds nothing to change in them."""
     release = scene.release
     path = os.path.join(scene.store.folder, "init", "compose.json")
-    replace_file(path, json.dumps(release.model, sort_keys=True, default=dict).encode())
+    replace_file(path, as_json(release.model, sort_keys=True, default=dict))
     begin = compose.from_model(release.project, release.resolved_from["directory"], path, "/dev/null")
     scene.cli.compose(*begin, *compose.create(services, False, None), variables=release.variables)
 

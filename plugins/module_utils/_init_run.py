@@ -9,7 +9,6 @@ operation finds it, awaits it, and does not start it a second time.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
@@ -24,7 +23,9 @@ from ansible_collections.strata.compose.plugins.module_utils._init_plan import O
 from ansible_collections.strata.compose.plugins.module_utils._init_scene import InitScene
 from ansible_collections.strata.compose.plugins.module_utils._ledger import LedgerFile, Success
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
+from ansible_collections.strata.compose.plugins.module_utils._model import as_json
 from ansible_collections.strata.compose.plugins.module_utils._signals import Cancellation
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import moment
 from ansible_collections.strata.compose.plugins.module_utils._switch import POLL
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
@@ -117,7 +118,7 @@ def _input(scene: InitScene) -> dict[str, t.Any]:
     volumes = scene.cli.docker("volume", "ls", "--quiet").text.split()
     model = _init_plan.in_existing(scene.release.model, networks, volumes)
     return {
-        "stdin": json.dumps(model).encode(),
+        "stdin": as_json(model),
         "variables": {**scene.release.variables, "COMPOSE_IGNORE_ORPHANS": "1"},
     }
 
@@ -219,10 +220,4 @@ def _states(run: Run, names: t.Sequence[str]) -> dict[str, dict[str, t.Any]]:
 
 def seconds_between(started: str, finished: str) -> float:
     """Seconds between two moments as the engine tells them, such as ``2026-11-21T11:50:12.347165836Z``."""
-    return round(max(0.0, _moment(finished) - _moment(started)), 1)
-
-
-def _moment(told: str) -> float:
-    whole, _dot, rest = told.rstrip("Z").partition(".")
-    fraction = float(f"0.{rest}") if rest.isdigit() else 0.0
-    return time.mktime(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + fraction
+    return round(max(0.0, moment(finished) - moment(started)), 1)

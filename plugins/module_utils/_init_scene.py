@@ -22,9 +22,14 @@ from ansible_collections.strata.compose.plugins.module_utils._project import Pro
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Release, ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._resolve import resolve
-from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
+from ansible_collections.strata.compose.plugins.module_utils._secrets import (
+    learn_generated,
+    learn_secrets,
+    learning_of_failures,
+)
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
 from ansible_collections.strata.compose.plugins.module_utils._sources import find_project
+from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
 Options = t.Mapping[str, t.Any]
@@ -82,9 +87,14 @@ def init_scene(options: Options, selection: t.Mapping[str, t.Any], redactor: Red
     """Resolve the environment with its steps, and observe its engine."""
     project = find_project(options)
     cli = Cli(project.base_directory, options["docker_host"], options["command_timeout"])
-    store = _store(options, project)
+    store = ReleaseStore(state_dir_of(options), project.name)
     wide = replace(project, layers=_with_own_file(project, selection["file"]), profiles=EVERY_PROFILE)
-    release = resolve(wide, cli, None, None)
+    learn_generated(redactor, store.folder)
+    if last := store.current():
+        # Its containers run and tell the old secrets.
+        learn_secrets(redactor, last, ())
+    with learning_of_failures(redactor, wide):
+        release = resolve(wide, cli, None, None)
     learn_secrets(redactor, release, project.env_files)
     steps = _init_plan.select(release.model, selection, _foreign(project, selection["file"], release, cli))
     snapshot = observe(cli, project.name, release.image_names)
@@ -132,12 +142,6 @@ def volumes_of(model: t.Mapping[str, t.Any], service: str) -> list[str]:
 def has_memory_mount(definition: t.Mapping[str, t.Any]) -> bool:
     """Whether a service has data that goes when its container stops."""
     return bool(definition.get("tmpfs")) or any(each["type"] == "tmpfs" for each in definition.get("volumes") or ())
-
-
-def _store(options: Options, project: Project) -> ReleaseStore:
-    from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
-
-    return ReleaseStore(state_dir_of(options), project.name)
 
 
 def _with_own_file(project: Project, file: str | None) -> tuple[str, ...]:

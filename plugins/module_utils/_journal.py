@@ -14,9 +14,10 @@ import os
 import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
 
-SWITCH, GATE, BACK = "switch", "gate", "roll back"
+PREPARE, SWITCH, GATE, BACK = "prepare", "switch", "gate", "roll back"
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Journal:
     """How far a switch has come."""
 
     phase: str
-    """`SWITCH` while containers are replaced, `GATE` when all are, `BACK` while the earlier release comes back"""
+    """`PREPARE` while only image names stand for something else, `SWITCH` while containers are replaced, `GATE` when
+    all are, `BACK` while the earlier release comes back"""
     to: int
     back: int | None
     """the last good release; ``None`` when there is none"""
@@ -53,8 +55,17 @@ class JournalFile:
         return journal
 
     def advance(self, journal: Journal, **changes: t.Any) -> Journal:
-        """Note a new phase or fact of the switch that is under way."""
-        return self.write(replace(journal, **changes))
+        """Note a new phase or fact of the switch that is under way.
+
+        On the way back it is noted if it can be: a full disk must not keep the earlier containers from serving.
+        """
+        changed = replace(journal, **changes)
+        try:
+            self.write(changed)
+        except ComposeFailure:
+            if changed.phase != BACK:
+                raise
+        return changed
 
     def close(self) -> None:
         with contextlib.suppress(FileNotFoundError):

@@ -28,20 +28,30 @@ def locked(folder: str, operation: str, actor: str, wait: float) -> t.Iterator[N
 
     Raises `ComposeFailure` that names the holder. The kernel frees the lock when this process ends, however it ends.
     """
-    make_folder(folder)
     path = os.path.join(folder, "lock")
-    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+") as file:
+    with open(_opened(folder, path), "r+") as file:
         _acquire(file, path, time.monotonic() + wait)
         os.set_inheritable(file.fileno(), True)
-        owner = {"pid": os.getpid(), "operation": operation, "actor": actor, "started": now()}
-        file.truncate(0)
-        file.seek(0)
-        file.write(json.dumps(owner))
-        file.flush()
+        _sign(file.fileno(), {"pid": os.getpid(), "operation": operation, "actor": actor, "started": now()})
         try:
             yield
         finally:
-            file.truncate(0)
+            os.ftruncate(file.fileno(), 0)
+
+
+def _opened(folder: str, path: str) -> int:
+    try:
+        make_folder(folder)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ComposeFailure(f"{path} cannot be written: {error.strerror}. Nothing was changed.") from error
+
+
+def _sign(handle: int, owner: dict[str, t.Any]) -> None:
+    """Tell who holds the lock; on a full disk it is held all the same, and nobody told."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(owner).encode(), 0)
 
 
 def now() -> str:

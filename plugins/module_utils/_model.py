@@ -5,11 +5,24 @@
 
 from __future__ import annotations
 
+import json
+import re
 import typing as t
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._release import Made
     from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container
+
+NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+
+
+def as_json(value: t.Any, **options: t.Any) -> bytes:
+    """A model for Compose, which takes JSON for YAML.
+
+    YAML knows no pairs of surrogates, as which JSON may spell an emoji, and has control characters only escaped.
+    """
+    text = json.dumps(value, ensure_ascii=False, **options)
+    return NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def selected_with_dependencies(model: t.Mapping[str, t.Any], services: t.Iterable[str]) -> set[str]:

@@ -81,6 +81,14 @@ def run_init(options: Options, redactor: Redactor, check: bool) -> Result:
     return run({**options, "step_timeout": options["timeout"], **fixed, **keep_all}, redactor, check, False)
 
 
+def run_database(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result:
+    """Run postgres_env in one of its states; what of a deployment is no option of it has no say in it."""
+    fixed = {"services": None, "revision": None, "wait": True, "timeout": None, "stable_for": 0, "require_init": False}
+    keep_all = {"keep_releases": sys.maxsize}
+    state = {"state": "database", "database_state": options["state"]}
+    return run({**options, **fixed, **keep_all, **state}, redactor, check, diff)
+
+
 def find_by_name(options: Options, redactor: Redactor) -> tuple[Cli, ReleaseStore]:
     """CLI and releases of an environment whose files may be gone."""
     directory = os.path.abspath(options["project_dir"])
@@ -101,6 +109,14 @@ def _performer(state: str) -> t.Callable[[Operation], Result]:
         from ansible_collections.strata.compose.plugins.module_utils import _init
 
         return _init.run
+    if state == "database":
+        from ansible_collections.strata.compose.plugins.module_utils.postgres import _environment
+
+        return _environment.run
+    if state == "server":
+        from ansible_collections.strata.compose.plugins.module_utils.postgres import _start
+
+        return _start.bring
     from ansible_collections.strata.compose.plugins.module_utils import _deploy
 
     others = {"built": _deploy.get_images, "pulled": _deploy.get_images, "rolled_back": _deploy.roll_back}
@@ -127,5 +143,8 @@ def _audited(result: Result, operation: Operation, actor: str) -> Result:
 
         actions = [f"{each['action']} {each['service']}" for each in result["actions"]]
         entry = {"operation": operation.options["state"], "actor": actor, "release": result["release"]}
-        audit(operation.store.folder, {**entry, "actions": actions})
+        try:
+            audit(operation.store.folder, {**entry, "actions": actions})
+        except OSError as error:  # what is done is done
+            return {**result, "warnings": [f"The audit log of {operation.store.project} lacks this: {error.strerror}."]}
     return result

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ansible_collections.strata.compose.plugins.module_utils import _disk
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._inputs import granted
@@ -34,8 +35,9 @@ def check_before_change(
     snapshot: Snapshot,
     policy: Policy,
     cli: Cli,
+    images: t.Sequence[Step] = (),
 ) -> None:
-    """Raise one `ComposeFailure` that tells all that stands in the way of these steps.
+    """Raise one `ComposeFailure` that tells all that stands in the way of these steps and of having these images first.
 
     In ``snapshot``, images that are about to be built or pulled count as here.
     """
@@ -45,6 +47,7 @@ def check_before_change(
         *_changed_volumes(release, concerned, made),
         *_missing_images(release, concerned, snapshot, policy),
         *_taken_ports(release, concerned, steps, cli),
+        *_disk.shortage(release, images, cli),
     ]
     if problems:
         raise ComposeFailure(f"{'; '.join(problems)}. {NOTHING_CHANGED}", problems=problems)

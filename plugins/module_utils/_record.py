@@ -65,7 +65,7 @@ def committed(scene: Scene, release: Release, steps: t.Sequence[Step], began: fl
 def failed(scene: Scene, release: Release, began: float, cause: str) -> None:
     """Note in the history that a release did not become the current one."""
     if release.about.get("outcome") != GOOD:
-        about = {**release.about, "outcome": FAILED, "seconds": _seconds(began), "cause": cause}
+        about = {**release.about, "outcome": FAILED, "seconds": _seconds(began), "cause": scene.redactor.mask(cause)}
         scene.store.save(replace(release, about=about))
 
 

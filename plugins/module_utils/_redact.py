@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import typing as t
+
+from ansible_collections.strata.compose.plugins.module_utils import _spelling
 
 SECRET_NAME = re.compile(
     r"PASSWORD|PASSWD|PASSPHRASE|PASSCODE|SECRET(?!AR)|(?<!MAX_)TOKEN(?!I[SZ])|CREDENTIAL|CREDS|BASIC_?AUTH"
@@ -30,11 +31,38 @@ DESCRIBES_SECRET = re.compile(
 PUBLIC_VALUES = frozenset(("true", "false", "yes", "no", "on", "off", "none", "null", "enabled", "disabled", "0", "1"))
 """Switches, whatever their name is; masked, they would make every text unreadable and hide nothing."""
 
-URL_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/:@]*:([^\s@/]+(?:@[^\s@/\"',;]*)*)@", re.IGNORECASE)
+URL_PASSWORD = re.compile(r"(?<=[A-Za-z0-9+.-])://[^\s/:@]*:([^\s@/]+(?:@[^\s@/\"',;]*)*)@")
 """The password in ``scheme://user:password@host``; one that holds an ``@`` reaches to the last of them."""
 
+PAIR = re.compile(
+    r"(?:^|(?<=[?&;,\s\"']))(?:password|passwd|passphrase|pwd|sslpassword|client_?secret|(?:access|auth)_?token|api_?key)"
+    r"=('[^']+'|[^&;,\s\"']+)",
+    re.IGNORECASE,
+)
+"""The password in ``jdbc:...?user=shop&password=...``, ``host=db password=...``, ``Server=db;Pwd=...``."""
+
+ASSIGNMENT = re.compile(
+    r"^(?:export[ ]|declare -x )?([A-Z][A-Z0-9_]*)=(\S.*)$|(?<![\w$.-])([A-Z][A-Z0-9_]*)=([^\s\"',;]+)", re.MULTILINE
+)
+"""A variable of a process and its value, on a line of its own, as ``env`` prints it, or within one."""
+
+TOLD_OTHERWISE = re.compile(r"['\"]?(sha256:|\*{4}|\$[\w{])")
+"""What stands where a secret would: a fingerprint, a mask, the name of a variable."""
+
 SHORTEST = 4
-"""Shorter values are masked where they stand alone, but not inside longer texts: that would mask half of every log."""
+"""Shorter values are masked where they stand alone, but not inside longer texts: that would mask half of every log.
+
+They hide nothing either: so few characters are tried out faster than read.
+"""
+
+LONGEST_WHOLE = 1 << 12
+"""Characters; of a longer secret the lines are known, in parts of this length, and not the whole."""
+
+SHORTEST_CUT = 6
+"""So many characters of a secret at the end of a text are taken for one that was cut; fewer come by chance."""
+
+CUT_TEXTS = 200
+"""Characters; shorter texts were not cut, and many a name begins as a password does."""
 
 MASK = "********"
 
@@ -51,10 +79,22 @@ def is_secret_name(name: str) -> bool:
 
 
 def secrets_of(variables: t.Mapping[str, str | None]) -> set[str]:
-    """The secret values among variables: those with a secret's name, and the passwords in URLs."""
+    """The secret values among variables: those with a secret's name, and the passwords in addresses."""
     named = {value for name, value in variables.items() if value and is_secret_name(name)}
-    in_urls = {match for value in variables.values() if value for match in URL_PASSWORD.findall(value)}
-    return {value for value in named | in_urls if value.lower() not in PUBLIC_VALUES}
+    within = {match for value in variables.values() if value for match in passwords_in(value)}
+    return {value for value in named | within if value.lower() not in PUBLIC_VALUES}
+
+
+def passwords_in(value: str) -> set[str]:
+    """The passwords in an address or a list of pairs, as they stand there and as the server gets them."""
+    found = {match.strip("'") for pattern in (URL_PASSWORD, PAIR) for match in pattern.findall(value)}
+    return found | {_decoded(each) for each in found if "%" in each}
+
+
+def _decoded(password: str) -> str:
+    from urllib.parse import unquote  # costs 4 ms, and few need it
+
+    return unquote(password, errors="surrogateescape")
 
 
 class Redactor:
@@ -62,38 +102,120 @@ class Redactor:
 
     def __init__(self) -> None:
         self._secrets: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._literals: set[str] = set()
+        self._pieces: set[str] = set()
+        self._anchors: dict[str, str] = {}
+        self._patterns: dict[str, re.Pattern[str]] = {}
 
     def learn(self, secrets: t.Iterable[str]) -> None:
-        """Add values that must not be told, in the forms in which programs print them."""
+        """Add values that must not be told."""
         for secret in secrets:
-            self._secrets.update(_forms(secret))
-        long_enough = sorted((each for each in self._secrets if len(each) >= SHORTEST), key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, long_enough))) if long_enough else None
+            stripped = secret.strip()
+            if not stripped or secret in self._secrets:
+                continue
+            self._secrets |= {secret, stripped}
+            # The base64 of its lines is within that of the whole.
+            self._pieces |= _spelling.base64_pieces(stripped) if len(stripped) >= SHORTEST else set()
+            for part in _parts(secret, stripped):
+                self._anchors[part] = _spelling.anchor_of(part)
+                self._literals |= _spelling.hexadecimals(part)
 
     def mask(self, value: t.Any) -> t.Any:
         """A copy of a result in which every known secret is replaced, in keys of mappings too."""
+        # One look at everything: most secrets occur nowhere, and those that may are few.
+        whole = "\0".join(_texts(value))
+        patterns = [self._pattern(part) for part, anchor in self._anchors.items() if anchor in whole]
+        literals = [each for each in (*self._literals, *self._short_pieces()) if each in whole]
+        cut = [part for part in self._anchors if len(part) > SHORTEST_CUT and part[:SHORTEST_CUT] in whole]
+        return self._masked(value, [*patterns, *(re.compile(re.escape(each)) for each in literals)], cut)
+
+    def _masked(self, value: t.Any, patterns: t.Sequence[re.Pattern[str]], cut: t.Sequence[str]) -> t.Any:
         if isinstance(value, str):
-            return self._masked_text(value)
+            return self._masked_text(value, patterns, cut)
         if isinstance(value, dict):
-            return {self.mask(key): self.mask(each) for key, each in value.items()}
+            return {self._masked(key, patterns, cut): self._masked(each, patterns, cut) for key, each in value.items()}
         if isinstance(value, (list, tuple)):
-            return [self.mask(each) for each in value]
+            return [self._masked(each, patterns, cut) for each in value]
         return value
 
-    def _masked_text(self, text: str) -> str:
-        if text in self._secrets:
+    def _masked_text(self, text: str, patterns: t.Sequence[re.Pattern[str]], cut: t.Sequence[str]) -> str:
+        if text in self._secrets or text.strip() in self._secrets:
             return MASK
-        text = self._pattern.sub(MASK, text) if self._pattern else text
-        return URL_PASSWORD.sub(lambda match: match.group(0).replace(f":{match.group(1)}@", f":{MASK}@"), text)
+        spans = [span for pattern in patterns for span in _overlapping(pattern, text)]
+        spans += _spelling.runs_of_base64(text, self._pieces)
+        spans += _cut_off(text, cut)
+        spans += _recognised(text)
+        return _without(text, spans) if spans else text
+
+    def _pattern(self, part: str) -> re.Pattern[str]:
+        if part not in self._patterns:
+            self._patterns[part] = _spelling.pattern_of(part)
+        return self._patterns[part]
+
+    def _short_pieces(self) -> t.Iterator[str]:
+        return (piece for piece in self._pieces if len(piece) < _spelling.PIECE)
 
 
-def _forms(secret: str) -> set[str]:
-    """A secret as itself, as JSON, as Compose escapes it, and its lines, for logs are told line by line."""
-    stripped = secret.strip()
+def _parts(secret: str, stripped: str) -> set[str]:
+    """What is looked for in longer texts: a secret, and its lines, for logs are told line by line."""
     lines = {line.strip() for line in stripped.splitlines()}
-    spelled = {secret, stripped, *(line for line in lines if len(line) >= SHORTEST)}
-    escaped = {form for each in spelled if each.strip() for form in (each, each.replace("$", "$$"))}
-    return {
-        form for each in escaped for form in (each, json.dumps(each)[1:-1], json.dumps(each, ensure_ascii=False)[1:-1])
-    }
+    chunks = {line[at : at + LONGEST_WHOLE] for line in lines for at in range(0, len(line), LONGEST_WHOLE)}
+    whole = {secret, stripped} if len(secret) <= LONGEST_WHOLE else set()
+    own = {each for each in chunks if each.lower() not in PUBLIC_VALUES}
+    return {part for part in whole | own if len(part.strip()) >= SHORTEST}
+
+
+def _texts(value: t.Any) -> t.Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from (text for pair in value.items() for each in pair for text in _texts(each))
+    elif isinstance(value, (list, tuple)):
+        yield from (text for each in value for text in _texts(each))
+
+
+def _overlapping(pattern: re.Pattern[str], text: str) -> t.Iterator[tuple[int, int]]:
+    """Each place where a pattern begins, also inside of another one."""
+    found = pattern.search(text)
+    while found:
+        yield found.span()
+        found = pattern.search(text, found.start() + 1)
+
+
+def _cut_off(text: str, secrets: t.Iterable[str]) -> t.Iterator[tuple[int, int]]:
+    """The beginning of a secret at the end of a long text: engines cut what health checks say, for example."""
+    for secret in secrets if len(text) >= CUT_TEXTS else ():
+        for length in range(min(len(secret) - 1, len(text)), SHORTEST_CUT - 1, -1):
+            if text.endswith(secret[:length]):
+                yield len(text) - length, len(text)
+                break
+
+
+def _recognised(text: str) -> t.Iterator[tuple[int, int]]:
+    """Secrets that nobody told us of: an address shows a password, a name says that its value is one."""
+    if "@" in text:
+        yield from (found.span(1) for found in URL_PASSWORD.finditer(text))
+    if "=" not in text:
+        return
+    yield from (found.span(1) for found in PAIR.finditer(text) if not TOLD_OTHERWISE.match(found[1]))
+    for found in ASSIGNMENT.finditer(text):
+        group = 1 if found[1] else 3
+        name, value = found[group], found[group + 1]
+        is_public = value.lower() in PUBLIC_VALUES or TOLD_OTHERWISE.match(value)
+        if not is_public and is_secret_name(name):
+            yield found.span(group + 1)
+
+
+def _without(text: str, spans: t.Iterable[tuple[int, int]]) -> str:
+    """A text with a mask in place of each span; spans that overlap get one mask together."""
+    told, end = [], 0
+    joined: list[list[int]] = []
+    for start, stop in sorted(spans):
+        if joined and start < joined[-1][1]:
+            joined[-1][1] = max(joined[-1][1], stop)
+        else:
+            joined.append([start, stop])
+    for start, stop in joined:
+        told += [text[end:start], MASK]
+        end = stop
+    return "".join([*told, text[end:]])

@@ -18,6 +18,7 @@ from ansible_collections.strata.compose.plugins.module_utils import _dotenv
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
 from ansible_collections.strata.compose.plugins.module_utils._inputs import granted
+from ansible_collections.strata.compose.plugins.module_utils._model import as_json
 
 NOT_IN_CONTAINER = ("build", "pull_policy", "scale")
 """Keys of a service that no container is made from (compose pkg/compose/hash.go leaves them out too)."""
@@ -115,10 +116,10 @@ class ReleaseStore:
         return os.path.join(self.folder, "releases", f"{number:04d}", name)
 
     def numbers(self) -> list[int]:
-        """All stored releases, oldest first."""
+        """All stored releases, oldest first; one whose storing was cut off has no record and is none."""
         folder = os.path.join(self.folder, "releases")
         names = os.listdir(folder) if os.path.isdir(folder) else []
-        return sorted(int(name) for name in names if name.isdigit())
+        return sorted(int(name) for name in names if os.path.exists(os.path.join(folder, name, "release.json")))
 
     def current(self) -> Release | None:
         """The last good release."""
@@ -193,4 +194,4 @@ def _record_of(release: Release) -> dict[str, t.Any]:
 
 
 def _json(value: t.Any) -> bytes:
-    return (json.dumps(value, indent=1, sort_keys=True, default=dict) + "\n").encode()
+    return as_json(value, indent=1, sort_keys=True, default=dict) + b"\n"

@@ -9,7 +9,6 @@ Private to strata.compose.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import typing as t
 from dataclasses import replace
@@ -23,6 +22,7 @@ from ansible_collections.strata.compose.plugins.module_utils._cli import (
 )
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import digest
+from ansible_collections.strata.compose.plugins.module_utils._model import as_json
 from ansible_collections.strata.compose.plugins.module_utils._release import Part, Release, parts_of
 from ansible_collections.strata.compose.plugins.module_utils._sources import digests_of_inputs, texts_of, variables_of
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
@@ -72,7 +72,7 @@ def with_config_hashes(release: Release, cli: Cli) -> Release:
 
     Asked of the resolved model, for the hash of a service with ``env_file`` differs otherwise (docker/compose#14001).
     """
-    model = json.dumps(release.model).encode()
+    model = as_json(release.model)
     directory = release.resolved_from["directory"]
     begin = compose.from_model(release.project, directory, "-", "/dev/null")
     told = cli.compose(*begin, "config", "--hash", "*", stdin=model, variables=release.variables).text

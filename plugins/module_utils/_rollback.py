@@ -13,6 +13,8 @@ from dataclasses import replace
 from ansible_collections.strata.compose.plugins.module_utils import _images
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._inputs import files_of_service
+from ansible_collections.strata.compose.plugins.module_utils._journal import PREPARE, Journal, JournalFile
+from ansible_collections.strata.compose.plugins.module_utils._lock import now
 from ansible_collections.strata.compose.plugins.module_utils._record import GOOD
 from ansible_collections.strata.compose.plugins.module_utils._release import Release, ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
@@ -33,15 +35,36 @@ def scene(operation: Operation) -> t.Iterator[Scene]:
     store, cli = operation.store, operation.cli
     last = _current(store)
     target = _target(store, last, operation.options["release"])
-    learn_secrets(operation.redactor, target, ())
+    for each in (last, target):
+        learn_secrets(operation.redactor, each, ())
     here = observe(cli, target.project, sorted({*target.image_names, *(made.image for made in target.made.values())}))
     _require_all(target, here.images)
     ids = {part.image_name: target.made[name].image for name, part in target.parts.items() if name in target.made}
     moved = {} if operation.check else _images.moved_tags(target, here)
     borrowed = {name: today for name, (_earlier, today) in moved.items()}
-    found = Scene(cli, store, last, target, replace(here, images=ids), Policy(), None, borrowed)
-    with _images.tags_as_before(cli, moved):
+    found = Scene(
+        cli, store, last, target, replace(here, images=ids), Policy(), None, borrowed, redactor=operation.redactor
+    )
+    if not moved:
         yield found
+        return
+    with _noted(operation, found), _images.tags_as_before(cli, moved):
+        yield found
+
+
+@contextlib.contextmanager
+def _noted(operation: Operation, scene: Scene) -> t.Iterator[None]:
+    """The journal tells of the image names from before they are moved, so that a kill leaves none astray."""
+    journal_file, actor = JournalFile(scene.store.folder), operation.options["actor"] or "unknown"
+    back = scene.last.number if scene.last else None
+    journal_file.write(Journal(PREPARE, scene.release.number, back, now(), actor, tags=scene.borrowed_tags))
+    try:
+        yield
+    finally:
+        left = journal_file.read()
+        if left is not None and left.phase == PREPARE:
+            _images.restore_tags(scene.cli, left.tags)
+            journal_file.close()
 
 
 def _current(store: ReleaseStore) -> Release:

@@ -5,34 +5,102 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import typing as t
 
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import read_file
-from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
-from ansible_collections.strata.compose.plugins.module_utils._sources import variables_of
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, passwords_in, secrets_of
+from ansible_collections.strata.compose.plugins.module_utils._sources import texts_of, variables_of
 
 if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._project import Project
     from ansible_collections.strata.compose.plugins.module_utils._release import Release
 
 LARGEST = 1 << 16
 """Bytes; a larger file behind ``secrets:`` is a key store or the like, which no log line repeats."""
 
+GENERATED = "secrets.json"
+"""File in a project's state folder: a JSON object of passwords that were made on the host."""
+
 
 def learn_secrets(redactor: Redactor, release: Release, env_files: t.Iterable[str]) -> None:
-    """Teach the redactor the secrets of env files, of services' environments and of the files behind ``secrets:``."""
+    """Teach the redactor the secrets of env files, of a model and of the files behind its ``secrets:``."""
     redactor.learn(secrets_of(variables_of(env_files)))
-    redactor.learn(release.variables.values())
+    redactor.learn(_in_variables(release))
     redactor.learn(_in_model(release.model))
     redactor.learn(_in_files(release.model))
 
 
+def learn_generated(redactor: Redactor, folder: str) -> None:
+    """Teach the redactor the passwords that were made on the host for the project of this state folder."""
+    path = os.path.join(folder, GENERATED)
+    content = read_file(path)
+    if content is None:
+        return
+    try:
+        redactor.learn(_texts(json.loads(content)))
+    except ValueError as error:
+        # Without the parser's words, which may quote the file.
+        raise ComposeFailure(f"{path}, which holds the generated passwords, is no JSON: restore it.") from error
+
+
+@contextlib.contextmanager
+def learning_of_failures(redactor: Redactor, project: Project) -> t.Iterator[None]:
+    """Teach the redactor what the project's texts assign before a failure to resolve it is told.
+
+    Compose quotes lines that it cannot read, of env files of services too; a model that would name them is not there.
+    """
+    try:
+        yield
+    except ComposeFailure:
+        for text in texts_of(project).values():
+            redactor.learn(secrets_of(_assigned(text)))
+        raise
+
+
+def _assigned(text: str) -> dict[str, str | None]:
+    """Names and values of a text as far as they can be told without knowing its grammar."""
+    pairs = (line.partition("=") if "=" in line else line.partition(":") for line in text.splitlines())
+    return {name.strip(" \t-\"'").rpartition(" ")[2]: value.strip(" \t\"'") for name, _sign, value in pairs if value}
+
+
+def _in_variables(release: Release) -> t.Iterator[str]:
+    """Values of ``environment:`` secrets, and others by their name: a variable that is passed on is no secret yet."""
+    secrets = (release.model.get("secrets") or {}).values()
+    named = {each["environment"] for each in secrets if each.get("environment")}
+    yield from (value for name, value in release.variables.items() if name in named)
+    yield from secrets_of(release.variables)
+
+
 def _in_model(model: t.Mapping[str, t.Any]) -> t.Iterator[str]:
     for service in (model.get("services") or {}).values():
-        build = service.get("build") or {}
-        for variables in (service.get("environment") or {}, build.get("args") or {}):
-            plain = {name: str(value).replace("$$", "$") for name, value in variables.items() if value is not None}
-            yield from secrets_of(plain)
+        build, logging = service.get("build") or {}, service.get("logging") or {}
+        named = (service.get("environment"), service.get("labels"), logging.get("options"), build.get("args"))
+        yield from _in_mappings(named)
+        check = (service.get("healthcheck") or {}).get("test")
+        yield from _in_words(service.get("command"), service.get("entrypoint"), check)
+    for kind in ("volumes", "networks"):
+        yield from _in_mappings((each or {}).get("driver_opts") for each in (model.get(kind) or {}).values())
+
+
+def _in_mappings(mappings: t.Iterable[t.Mapping[str, t.Any] | None]) -> t.Iterator[str]:
+    for variables in mappings:
+        plain = {name: _plain(value) for name, value in (variables or {}).items() if value is not None}
+        yield from secrets_of(plain)
+
+
+def _in_words(*commands: t.Any) -> t.Iterator[str]:
+    """The passwords in addresses and pairs that a command is given."""
+    for command in commands:
+        for word in [command] if isinstance(command, str) else command or ():
+            yield from passwords_in(_plain(word))
+
+
+def _plain(value: t.Any) -> str:
+    return str(value).replace("$$", "$")
 
 
 def _in_files(model: t.Mapping[str, t.Any]) -> t.Iterator[str]:
@@ -40,3 +108,10 @@ def _in_files(model: t.Mapping[str, t.Any]) -> t.Iterator[str]:
         path = secret.get("file")
         if path and os.path.isfile(path) and os.path.getsize(path) <= LARGEST:
             yield (read_file(path) or b"").decode("utf-8", "replace")
+
+
+def _texts(value: t.Any) -> t.Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from (text for each in value.values() for text in _texts(each))

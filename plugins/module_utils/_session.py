@@ -24,7 +24,7 @@ from ansible_collections.strata.compose.plugins.module_utils._output import Outp
 from ansible_collections.strata.compose.plugins.module_utils._project import find_env_files
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
 from ansible_collections.strata.compose.plugins.module_utils._release import Release, ReleaseStore
-from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
+from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_generated, learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._sources import name_of, variables_of
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
 
@@ -133,6 +133,7 @@ def open_session(options: Options, redactor: Redactor) -> t.Iterator[Session]:
     store = ReleaseStore(state_dir_of(options), project)
     release = store.current()
     redactor.learn({*secrets_of(variables), *_secrets_of_env(command, project, options)})
+    learn_generated(redactor, store.folder)
     if release:
         learn_secrets(redactor, release, ())
     with _input(options) as stdin, open_output() as output:

@@ -25,10 +25,18 @@ if t.TYPE_CHECKING:
 
 def settle(operation: Operation, journal: Journal) -> str:
     """End the switch that the journal tells of: forward if its containers pass the gate, else back. Tells which."""
+    with operation.cancellation.held("What an earlier operation left was brought to its end, and no more was done."):
+        return _ended(operation, journal)
+
+
+def _ended(operation: Operation, journal: Journal) -> str:
     journal_file, transaction = JournalFile(operation.store.folder), operation.transaction()
     began = f"The switch to release {journal.to} that {journal.actor} began at {journal.started} was cut off"
     _remove_leftovers(operation)
     _images.restore_tags(operation.cli, journal.tags)
+    if journal.phase == _journal.PREPARE:
+        journal_file.close()
+        return f"{began} before it touched a container."
     current = operation.store.current()
     if current and current.number == journal.to and journal.back != journal.to:
         journal_file.close()
@@ -69,7 +77,7 @@ def _passes(scene: Scene, transaction: Transaction) -> bool:
     if any(step.action in (*_step.REPLACES, _step.REMOVE) for step in steps):
         return False
     try:
-        start_and_gate(scene.release, steps, transaction.manner, scene.cli)
+        start_and_gate(scene.release, steps, transaction.manner, scene.cli, journal.services if journal else ())
     except ComposeFailure:
         return False
     after = scene.looked_at_again()

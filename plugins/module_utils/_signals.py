@@ -35,6 +35,15 @@ class Cancellation:
         """From here on the operation has to be brought to an end."""
         self._is_safe = False
 
+    @contextlib.contextmanager
+    def held(self, outcome: str) -> t.Iterator[None]:
+        """Bring what is inside to its end, then end the operation if somebody asked for that meanwhile."""
+        self._is_safe = False
+        yield
+        self._is_safe = True
+        if self.by:
+            raise self.failure(outcome)
+
 
 @contextlib.contextmanager
 def cancellable() -> t.Iterator[Cancellation]:

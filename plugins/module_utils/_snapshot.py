@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, failure_of, parsed_json
 
 LABEL = "com.docker.compose."
 """Prefix of the labels by which Compose knows its containers (compose pkg/api/labels.go)."""
+
+TIME = re.compile(r"([^.Z+]+?)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
+"""A time as the engine tells it (RFC 3339), with up to nine decimals, of which Python 3.9 reads six."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,10 @@ class Container:
     networks: tuple[str, ...]
     ports: tuple[str, ...]
     error: str
+    checks: tuple[tuple[float, bool], ...] = ()
+    """its last health checks since it was started: when each began and whether it succeeded; the engine keeps five"""
+    health_test: tuple[str, ...] = ()
+    """the command of its health check, empty without one"""
 
     @property
     def is_running(self) -> bool:
@@ -122,7 +131,33 @@ def _container(told: dict[str, t.Any]) -> Container | None:
         networks=tuple(sorted(settings.get("Networks") or ())),
         ports=_ports(settings.get("Ports") or {}),
         error=state.get("Error") or "",
+        checks=_checks(health.get("Log") or (), state["StartedAt"]),
+        health_test=_health_test(told["Config"]),
     )
+
+
+def _checks(log: t.Iterable[dict[str, t.Any]], started: str) -> tuple[tuple[float, bool], ...]:
+    """The checks of this run of a container: the engine's log goes on over restarts (moby daemon/health.go)."""
+    since = moment(started)
+    found = [(moment(each["Start"]), each["ExitCode"] == 0) for each in log]
+    return tuple(each for each in found if each[0] >= since)
+
+
+def _health_test(config: t.Mapping[str, t.Any]) -> tuple[str, ...]:
+    """The command that the engine runs for ``test`` (moby daemon/health.go, getProbe and getShell)."""
+    kind, *words = (config.get("Healthcheck") or {}).get("Test") or ["NONE"]
+    if kind == "CMD-SHELL":
+        return (*(config.get("Shell") or ("/bin/sh", "-c")), *words)
+    return tuple(words) if kind == "CMD" else ()
+
+
+def moment(told: str) -> float:
+    """Seconds since the epoch of a time that the engine tells."""
+    found = TIME.fullmatch(told)
+    if found is None:
+        raise ValueError(f"{told!r} is no time")
+    whole, fraction, zone = found.groups()
+    return datetime.fromisoformat(f"{whole}.{(fraction or '0')[:6]:0<6}{zone.replace('Z', '+00:00')}").timestamp()
 
 
 def _ports(bindings: dict[str, t.Any]) -> tuple[str, ...]:

@@ -9,12 +9,18 @@ Private to strata.compose.
 from __future__ import annotations
 
 import os
+import re
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils import _dotenv, _inputs, _project
 from ansible_collections.strata.compose.plugins.module_utils._cli import allowed_environment
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import digest, read_file
+
+SECTION = re.compile(
+    r"(?:^|[{,])[ \t]*[\"']?(?:services|include|networks|volumes|configs|secrets)[\"']?[ \t]*:", re.MULTILINE
+)
+"""What a Compose file has at least one of."""
 
 
 def find_project(options: t.Mapping[str, t.Any]) -> _project.Project:
@@ -57,7 +63,10 @@ def assignments_of(env_files: t.Iterable[str]) -> list[tuple[str, _dotenv.Variab
 
 
 def texts_of(project: _project.Project) -> dict[str, str]:
-    """The layers and every text file that they mention, such as includes and env files of services."""
+    """The layers and the texts that they mention and that may use variables: includes and env files of services.
+
+    No others, for these are shown: a ``$`` in a password, which lies behind ``secrets:``, would look like a variable.
+    """
     found: dict[str, str] = {}
     waiting = [*project.layers]
     while waiting:
@@ -67,10 +76,20 @@ def texts_of(project: _project.Project) -> dict[str, str]:
         content = read_file(path) or b""
         if b"\0" in content:
             continue
-        found[path] = content.decode("utf-8", "replace")
+        text = content.decode("utf-8", "replace")
+        if path not in project.layers and not _may_use_variables(path, text):
+            continue
+        found[path] = text
         if _is_compose_file(path, project):
             waiting.extend(sorted(_mentioned(path, found[path], project)))
     return found
+
+
+def _may_use_variables(path: str, text: str) -> bool:
+    """Whether a text looks like a Compose file or, by its name, like an env file."""
+    if path.endswith((".yml", ".yaml", ".json")):
+        return SECTION.search(text) is not None
+    return "env" in os.path.basename(path).lower()
 
 
 def _is_compose_file(path: str, project: _project.Project) -> bool:

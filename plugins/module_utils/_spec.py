@@ -13,7 +13,7 @@ import typing as t
 Spec = dict[str, dict[str, t.Any]]
 
 STATES = ("present", "absent", "started", "stopped", "restarted", "built", "pulled", "rolled_back")
-GATHER = ("services", "processes", "logs", "config", "images", "variables", "releases", "drift")
+GATHER = ("services", "processes", "logs", "config", "images", "variables", "releases", "drift", "lock")
 
 ENVIRONMENT: Spec = {
     "project_dir": {"type": "path", "required": True},

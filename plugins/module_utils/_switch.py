@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import typing as t
 from dataclasses import dataclass
@@ -19,8 +18,10 @@ from ansible_collections.strata.compose.plugins.module_utils._gate import (
     Watch,
     as_text,
     told_failures,
+    try_health_checks,
     verdict,
 )
+from ansible_collections.strata.compose.plugins.module_utils._model import as_json
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container, Snapshot, observe
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
@@ -74,12 +75,17 @@ def create(release: Release, paths: tuple[str, str], steps: t.Sequence[Step], ma
             cli.compose(*begin, *compose.create(services, force, manner.stop_timeout))
 
 
-def start_and_gate(release: Release, steps: t.Sequence[Step], manner: Manner, cli: Cli) -> None:
-    """Bring containers back to work and wait for the gate; raises `ComposeFailure` when a service does not pass it."""
+def start_and_gate(
+    release: Release, steps: t.Sequence[Step], manner: Manner, cli: Cli, others: t.Collection[str] = ()
+) -> None:
+    """Bring containers back to work and wait for the gate, for that of ``others`` too, on which there is no step.
+
+    Raises `ComposeFailure` when a service does not pass it.
+    """
     _repair(release, steps, cli)
     to_start = {step.service for step in steps if step.action in STARTS}
     touched = {step.service for step in steps if step.action in (_step.UNPAUSE, _step.CONNECT)}
-    bring_up(release, to_start, to_start | touched, manner, cli)
+    bring_up(release, to_start, to_start | touched | set(others), manner, cli)
 
 
 def bring_up(
@@ -102,7 +108,11 @@ def bring_up(
         if ready:
             start(release, ready, cli)
             waiting -= ready
-        elif not waiting and (not manner.wait or all(each == GOOD for each in verdicts.values())):
+        elif not waiting and not manner.wait:
+            return
+        elif manner.wait and try_health_checks(cli, verdicts, watch):
+            continue  # Whoever passes is looked at once more.
+        elif not waiting and all(each == GOOD for each in verdicts.values()):
             return
         elif time.monotonic() > deadline:
             _fail_on_time(release, snapshot, verdicts, waiting, manner, cli)
@@ -114,7 +124,7 @@ def start(release: Release, services: t.Collection[str], cli: Cli) -> None:
     """Start the services' containers and nothing that they depend on: Compose gets a model without dependencies."""
     model = {**release.model, "services": {name: _alone(each) for name, each in release.model["services"].items()}}
     begin = compose.from_model(release.project, release.resolved_from["directory"], "-", "/dev/null")
-    stdin = json.dumps(model).encode()
+    stdin = as_json(model)
     argv = (*begin, "start", "--", *sorted(services))
     completed = cli.compose(*argv, stdin=stdin, variables=release.variables, accept=None)
     if completed.rc:
@@ -194,5 +204,5 @@ def _fail_on_time(
 
 
 def _lateness(container: Container, manner: Manner) -> str:
-    state = container.health or container.state
+    state = "not steadily healthy" if container.health == "healthy" else container.health or container.state
     return f"still {state} after {manner.wait_timeout:g} s (wait_timeout)"

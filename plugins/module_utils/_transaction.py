@@ -8,6 +8,7 @@ Private to strata.compose.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 import typing as t
@@ -57,13 +58,16 @@ def carry_out(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -
     release = _record.stored(scene, transaction.author)
     scene = replace(scene, release=release)
     journal_file = JournalFile(scene.store.folder)
-    journal = journal_file.write(_opened(scene, steps, transaction))
     transaction.cancellation.touch()
+    journal = journal_file.write(_opened(scene, steps, transaction))
     try:
         after = _switched(scene, steps, journal_file, journal, transaction.manner)
     except ComposeFailure as failure:
         raise _undone(scene, failure, journal_file, journal, transaction) from failure
-    final = _record.committed(after, release, steps, transaction.began, transaction.author)
+    try:
+        final = _record.committed(after, release, steps, transaction.began, transaction.author)
+    except ComposeFailure as failure:
+        raise _unrecorded(after, failure) from failure
     journal_file.close()
     return after, final
 
@@ -78,7 +82,10 @@ def _opened(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -> 
 def _switched(
     scene: Scene, steps: t.Sequence[Step], journal_file: JournalFile, journal: Journal, manner: Manner
 ) -> Scene:
-    """Replace containers, note which, start them and wait for the gate."""
+    """Replace containers, note which, start them and wait for the gate.
+
+    A way back stays one in the journal: its containers are not those of the release that the journal leads to.
+    """
     release = scene.release
     paths = [scene.store.path(release.number, name) for name in ("compose.json", "env")]
     settle_down(steps, manner, scene.cli)
@@ -87,7 +94,8 @@ def _switched(
     create(release, (paths[0], paths[1]), steps, manner, scene.cli)
     snapshot = scene.looked_at_again().snapshot
     ids = {name: [each.id for each in snapshot.of(name)] for name in snapshot.services}
-    journal_file.advance(journal, phase=_journal.GATE, containers=ids)
+    phase = _journal.BACK if journal.phase == _journal.BACK else _journal.GATE
+    journal_file.advance(journal, phase=phase, containers=ids)
     start_and_gate(release, steps, manner, scene.cli)
     return scene.looked_at_again()
 
@@ -96,7 +104,8 @@ def _undone(
     scene: Scene, cause: ComposeFailure, journal_file: JournalFile, journal: Journal, transaction: Transaction
 ) -> ComposeFailure:
     """The failure to tell, after the last good release was brought back or could not be."""
-    _record.failed(scene, scene.release, transaction.began, cause.message.partition("\n")[0])
+    with contextlib.suppress(ComposeFailure):  # a disk too full for the history must not keep us from going back
+        _record.failed(scene, scene.release, transaction.began, cause.message.partition("\n")[0])
     if scene.last is None:
         journal_file.close()
         told = "There is no earlier release to go back to: its containers are kept for a look at them"
@@ -142,6 +151,15 @@ def scene_of_earlier(scene: Scene, earlier: Release) -> Scene:
 def _is_foreign(step: Step, scene: Scene, last: Release) -> bool:
     """Whether a step would remove what was there before the switch without being part of any release."""
     return step.action == _step.REMOVE and step.service not in last.parts and bool(scene.snapshot.of(step.service))
+
+
+def _unrecorded(scene: Scene, cause: ComposeFailure) -> ComposeFailure:
+    """The failure of a switch that went well and cannot be written down: its journal stays for the next operation."""
+    told = (
+        f"Release {scene.release.number} passed the gate and serves, but could not be recorded as the current one: the "
+        f"next operation does that when the cause is gone."
+    )
+    return _failure(scene, cause, told, "unrecorded")
 
 
 def _failure(

@@ -55,6 +55,10 @@ options:
     description:
       - V(missing) pulls an image that is not on the host. V(always) asks the registry on every run, for tags that move.
         V(never) fails when an image is not on the host.
+      - Before anything is pulled, twice the compressed size of the layers that are not on the host is compared with
+        what is free on the engine's disk. Too little is an error with both figures. It is checked where all of it can
+        be learnt. That takes an engine on the same host that keeps images itself, the plugin Buildx, and a registry
+        with TLS or on a loopback address.
     type: str
     choices: [missing, always, never]
     default: missing
@@ -95,6 +99,12 @@ options:
     description:
       - Seconds that a service without a health check must run without a restart. Choose more than a broken one takes
         to die.
+      - A service that dies or becomes unhealthy after it passed fails the deployment as long as the gate still waits
+        for another service. Once all have passed, the gate ends, and nothing that happens later is seen by it.
+      - A service with a health check passes when it is healthy and its check, run once more at once, succeeds again. A
+        check that then fails is watched for two more of the engine's checks, at most 20 seconds. A second failure after
+        a success is health flapping and fails the deployment, whatever C(retries) allows. One that fails only minutes
+        later cannot be caught.
     type: int
     default: 10
   volumes:

@@ -11,7 +11,7 @@ short_description: Tell what a Docker Compose environment is and does
 version_added: 0.1.0
 description:
   - Gathers services, processes, logs, the resolved configuration, images, variables with the origin of their values,
-    releases, or drift of one environment. Changes nothing, on the engine or on the host.
+    releases, drift, or the lock of one environment. Changes nothing, on the engine or on the host.
   - Secrets are masked in all of it.
 author:
   - The strata.compose authors (@strata-collections)
@@ -34,10 +34,12 @@ options:
         from.
       - V(releases) are the stored ones, newest first. V(drift) is what differs from the current one although nobody
         deployed it.
+      - V(lock) is whether an operation is at work on the project, whose, and whether one was cut off. It is read
+        without taking the lock, and needs neither the engine nor the project's files.
       - Only V(config) and V(variables) need the project's files on the host.
     type: list
     elements: str
-    choices: [services, processes, logs, config, images, variables, releases, drift]
+    choices: [services, processes, logs, config, images, variables, releases, drift, lock]
     default: [services]
   tail:
     description:
@@ -73,6 +75,12 @@ EXAMPLES = r"""
     gather: [drift]
   register: found
   failed_when: found.drift | length > 0
+
+- name: See who is at work
+  strata.compose.compose_env_info:
+    project_dir: /opt/shop
+    environment: prod
+    gather: [lock]
 """
 
 RETURN = r"""
@@ -133,6 +141,31 @@ drift:
   returned: when gathered
   type: list
   elements: dict
+lock:
+  description:
+    - Whether the lock is C(held), what its owner wrote into it, as C(operation), C(actor), C(started) and C(pid),
+      whether that process is C(alive) and at work, and the C(holders), each with C(pid) and C(command).
+    - A holder that is not the owner is a process of the CLI that a dead owner started and that is still at work.
+    - C(journal) tells of a switch that is under way or, when nobody is at work, was cut off, with C(phase), C(to),
+      C(back), C(started) and C(actor). The next operation that changes the project settles it.
+  returned: when gathered
+  type: dict
+  sample:
+    held: true
+    operation: present
+    actor: alice
+    started: "2026-11-21T08:00:00Z"
+    pid: 4711
+    alive: false
+    holders:
+      - pid: 4718
+        command: docker-compose --progress plain --project-name shop-prod up --no-start
+    journal:
+      phase: switch
+      to: 7
+      back: 6
+      started: "2026-11-21T08:00:04Z"
+      actor: alice
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -25,12 +25,16 @@ IMAGE = "busybox:1"
 """A process, a shell and a web server in 2 MB; built by tests/images."""
 
 
-# Chosen here, so that all workers of one run agree; DOTENV_SEED=... repeats a run.
+# Chosen here, so that all workers of one run agree; DOTENV_SEED=... CANARY_SEED=... repeat a run.
 os.environ.setdefault("DOTENV_SEED", str(random.SystemRandom().randrange(10**6)))
+os.environ.setdefault("CANARY_SEED", str(random.SystemRandom().randrange(10**6)))
 
 
-def pytest_report_header() -> str:
-    return f"seed of generated env files: {os.environ['DOTENV_SEED']}"
+def pytest_report_header() -> list[str]:
+    return [
+        f"seed of generated env files: {os.environ['DOTENV_SEED']}",
+        f"seed of canaries: {os.environ['CANARY_SEED']}",
+    ]
 
 
 @dataclass

@@ -61,6 +61,88 @@ def test_unhealthy_fails_with_the_health_output(environment: Environment) -> Non
     assert "no pulse" in str(failed["message"])
 
 
+def alternating(retries: int, first: int = 0) -> dict[str, object]:
+    """A health check that succeeds every other time, beginning with a success or, from 1, with a failure."""
+    count = (
+        f"n=$$(cat /count 2>/dev/null || echo {first}); echo $$((n + 1)) > /count; echo check $$n; [ $$((n % 2)) = 0 ]"
+    )
+    return {"test": ["CMD-SHELL", count], "interval": "1s", "retries": retries}
+
+
+@pytest.mark.parametrize(("retries", "first"), [(1, 0), (3, 0), (3, 1)])
+def test_flapping_health_fails(environment: Environment, retries: int, first: int) -> None:
+    environment.write("compose.yml", {"services": {"web": service(healthcheck=alternating(retries, first))}})
+    failed = failed_service(environment, wait_timeout=30)
+    assert "health flapping" in str(failed["cause"])
+    assert "check" in str(failed["health_output"])
+
+
+def test_one_failure_of_a_health_check_is_forgiven(environment: Environment) -> None:
+    """The second run of the check fails and no other: it is our own, and two of the engine's follow."""
+    count = "n=$$(cat /count 2>/dev/null || echo 0); echo $$((n + 1)) > /count; [ $$n != 1 ]"
+    check = {"test": ["CMD-SHELL", count], "interval": "1s", "retries": 3}
+    environment.write("compose.yml", {"services": {"web": service(healthcheck=check)}})
+    environment.deploy()
+    log = environment.container("web").attrs["State"]["Health"]["Log"]
+    assert [each["ExitCode"] for each in log][-2:] == [0, 0], "it was not followed up"
+
+
+def test_health_check_is_run_once_more_as_the_engine_runs_it(environment: Environment) -> None:
+    """In the container, as its user, with its variables and in its folder; and the deployment is no slower for it."""
+    told = 'echo "$$(id -u) $$LEVEL $$PWD" >> /tmp/checks'
+    check = {"test": ["CMD-SHELL", told], "interval": "3s"}
+    web = service(healthcheck=check, user="1000", environment={"LEVEL": "info"}, working_dir="/tmp")
+    environment.write("compose.yml", {"services": {"web": web}})
+    environment.deploy()
+    assert len(environment.container("web").attrs["State"]["Health"]["Log"]) == 1, "it waited for another check"
+    assert environment.inside("web", "cat", "/tmp/checks").splitlines() == ["1000 info /tmp"] * 2
+
+
+def test_unhealthy_again_while_others_are_awaited_fails_at_once(environment: Environment) -> None:
+    sick = {
+        "test": ["CMD-SHELL", "[ $$(($$(date +%s) - $$(stat -c %Y /proc/1))) -lt 3 ]"],
+        "interval": "1s",
+        "retries": 1,
+    }
+    environment.write("compose.yml", {"services": {"web": service(healthcheck=sick), "late": service()}})
+    began = time.monotonic()
+    failed = failed_service(environment, stable_for=30)
+    assert failed["service"] == "web"
+    assert "unhealthy after it was healthy" in str(failed["cause"])
+    assert time.monotonic() - began < 20
+
+
+CRASH_AFTER_5_S = ["sh", "-c", "echo up; sleep 5; echo down; exit 3"]
+
+
+@pytest.mark.parametrize("restart", ["no", "always"])
+def test_crash_after_five_seconds_is_caught_when_stable_for_is_longer(environment: Environment, restart: str) -> None:
+    web = service(command=CRASH_AFTER_5_S, restart=restart, init=False)
+    environment.write("compose.yml", {"services": {"web": web}})
+    failed = failed_service(environment, stable_for=8)
+    assert ("crash loop" if restart == "always" else "exited with code 3") in str(failed["cause"])
+    assert "down" in str(failed["log"])
+
+
+@pytest.mark.parametrize("restart", ["no", "always"])
+def test_crash_after_five_seconds_is_caught_while_others_are_awaited(environment: Environment, restart: str) -> None:
+    """The service itself has passed long before; what comes after the gate has ended cannot be seen by it."""
+    slow = {"test": ["CMD", "test", "-e", "/ready"], "interval": "1s", "retries": 30}
+    late = service(command=["sh", "-c", "sleep 9; touch /ready; sleep 3600"], healthcheck=slow)
+    web = service(command=CRASH_AFTER_5_S, restart=restart, init=False)
+    environment.write("compose.yml", {"services": {"web": web, "late": late}})
+    failed = failed_service(environment, stable_for=1)
+    expected = "restarted after it had passed" if restart == "always" else "exited with code 3"
+    assert expected in str(failed["cause"])
+
+
+def test_crash_after_the_gate_is_not_caught(environment: Environment) -> None:
+    """What stable_for is for: a service that dies later than that passes."""
+    web = service(command=CRASH_AFTER_5_S, restart="always", init=False)
+    environment.write("compose.yml", {"services": {"web": web}})
+    environment.deploy(stable_for=1)
+
+
 def test_never_healthy_fails_when_the_time_is_up(environment: Environment) -> None:
     slow = {"test": ["CMD", "false"], "interval": "1s", "start_period": "600s"}
     environment.write("compose.yml", {"services": {"web": service(healthcheck=slow)}})

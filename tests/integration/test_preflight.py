@@ -134,7 +134,7 @@ def test_image_that_cannot_be_pulled_leaves_everything_running(running: Environm
     before = running.ids()
     outcome = running.run()
     assert outcome.failed
-    assert "images cannot be had, no container was touched" in outcome.message
+    assert "cannot be had, no container was touched" in outcome.message
     assert running.ids() == before
 
 

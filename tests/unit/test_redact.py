@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from ansible_collections.strata.compose.plugins.module_utils._redact import (
@@ -73,3 +74,28 @@ def test_a_fingerprint_tells_secrets_apart_and_nothing_else():
     assert fingerprint("hunter2") == fingerprint("hunter2") == "sha256:f52fbd32"
     assert fingerprint("hunter3") != fingerprint("hunter2")
     assert fingerprint("hunter2\udcff").startswith("sha256:")
+
+
+def test_a_secret_that_is_cut_at_the_end_of_a_long_text():
+    redactor, line = Redactor(), "the health check said a lot of things; " * 6
+    redactor.learn(["hunter2 and more"])
+    assert redactor.mask(f"{line}hunter2 an") == f"{line}********"
+    assert redactor.mask("hunter2 an") == "hunter2 an"
+
+
+def test_a_large_secret_is_known_by_its_lines():
+    redactor = Redactor()
+    lines = [f"hunter2 {number:06}" for number in range(3000)]
+    redactor.learn(["\n".join(lines)])
+    assert redactor.mask(["x " + lines[2999], lines[0]]) == ["x ********", "********"]
+
+
+@pytest.mark.parametrize(
+    "text", ["\\" * 5000, "$" * 5000, "'" * 5000, "a" * 200_000, '"\\' * 3000, "\n" * 5000, "%25" * 3000]
+)
+def test_no_text_makes_it_slow(text):
+    redactor = Redactor()
+    redactor.learn(["\\" * 8 + '"' + "$" * 8 + "'" * 8, "'\\" * 6, '\n\n\\\n""', "%%%25", "  a$$$$"])
+    began = time.perf_counter()
+    redactor.mask({"a": text, "b": [text + "x"]})
+    assert time.perf_counter() - began < 2

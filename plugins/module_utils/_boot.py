@@ -1,0 +1,92 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a reboot cut off is settled without Ansible: the program that the role engine installs.
+
+Each project is settled as the next operation on it would, and one that cannot be does not keep the others from it.
+Private to strata.compose.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import typing as t
+
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._journal import Journal, JournalFile
+from ansible_collections.strata.compose.plugins.module_utils._lock import locked
+from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
+from ansible_collections.strata.compose.plugins.module_utils._record import audit
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._release import ReleaseStore
+from ansible_collections.strata.compose.plugins.module_utils._settle import settle
+from ansible_collections.strata.compose.plugins.module_utils._signals import cancellable
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import observe
+from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOSE_ENV
+
+OPERATION = "settle"
+ACTOR = "strata-settle"
+
+LOCK_WAIT = 900.0
+"""Seconds to wait for an operation that was faster than we; it settles the project itself."""
+
+
+def main(argv: t.Sequence[str]) -> int:
+    """Settle all projects of the state folder that is given; 1 when one could not be."""
+    if len(argv) != 2 or not os.path.isdir(argv[1]):
+        print(f"usage: {argv[0]} STATE_DIR, a folder such as /var/lib/strata", file=sys.stderr)
+        return 2
+    return max([_settled_and_told(argv[1], project) for project in unsettled(argv[1])], default=0)
+
+
+def unsettled(state_dir: str) -> list[str]:
+    """The projects whose switch is under way or was cut off."""
+    return sorted(each for each in os.listdir(state_dir) if os.path.isfile(_path(state_dir, each)))
+
+
+def _path(state_dir: str, project: str) -> str:
+    return JournalFile(os.path.join(state_dir, project)).path
+
+
+def _settled_and_told(state_dir: str, project: str) -> int:
+    redactor = Redactor()
+    try:
+        print(redactor.mask(f"{project}: {_settled(state_dir, project, redactor)}"), flush=True)
+    except ComposeFailure as failure:
+        print(redactor.mask(f"{project}: {failure.message}"), file=sys.stderr, flush=True)
+        return 1
+    except Exception:  # Told as a whole; the other projects have no part in it.
+        print(redactor.mask(f"{project}: {traceback.format_exc()}"), file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+def _settled(state_dir: str, project: str, redactor: Redactor) -> str:
+    store = ReleaseStore(state_dir, project)
+    with cancellable() as cancellation, locked(store.folder, OPERATION, ACTOR, LOCK_WAIT):
+        journal = JournalFile(store.folder).read()
+        if journal is None:
+            return "was settled meanwhile."
+        cli = _cli(store, journal)
+        if not observe(cli, project).containers:
+            return "left to the next operation: this engine has no container of it."
+        told = settle(Operation(_options(), redactor, False, False, cli, store, cancellation), journal)
+        current = store.current()
+        number = current.number if current else None
+        audit(store.folder, {"operation": OPERATION, "actor": ACTOR, "release": number, "actions": [], "settled": told})
+    return told
+
+
+def _cli(store: ReleaseStore, journal: Journal) -> Cli:
+    """The engine of this host: which one the operation spoke to, nothing tells, so its containers have to be here."""
+    directory = store.load(journal.to).resolved_from["directory"]
+    return Cli(directory, None, COMPOSE_ENV["command_timeout"]["default"])
+
+
+def _options() -> dict[str, t.Any]:
+    """The defaults of compose_env; how many releases are kept is for those to say who deploy."""
+    defaults = {name: option.get("default") for name, option in COMPOSE_ENV.items()}
+    return {**defaults, "actor": ACTOR, "keep_releases": sys.maxsize}

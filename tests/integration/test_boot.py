@@ -1,0 +1,120 @@
+"""The program that the role engine installs to settle at boot what a reboot cut off. It runs without systemd here."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.integration.conftest import ANSIBLE, REPOSITORY, Environment, ansible_environment, service
+from tests.integration.test_lock import deploying
+from tests.integration.test_transactions import in_phase, require_consistent, state_of, wait_for
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The installed program: code of its own in a folder of its own."""
+    folder = tmp_path_factory.mktemp("installed")
+    variables = {
+        "engine_settle_folder": str(folder / "lib"),
+        "engine_settle_owner": getpass.getuser(),
+        "engine_state_dir": str(folder / "state"),
+        "engine_has_systemd": False,
+        "ansible_python_interpreter": sys.executable,
+    }
+    role = {"name": "strata.compose.engine", "tasks_from": "settle_unit"}
+    playbook = folder / "play.yml"
+    task = {"name": "Install", "ansible.builtin.include_role": role}
+    playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
+    argv = [str(ANSIBLE.with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", str(playbook)]
+    for expected in ("changed=3", "changed=0"):
+        done = subprocess.run(
+            [*argv, "-e", json.dumps(variables)], capture_output=True, text=True, env=ansible_environment(), check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert expected in done.stdout, done.stdout
+    return folder / "lib" / "settle.py"
+
+
+def settle(program: Path, state_dir: Path) -> subprocess.CompletedProcess[str]:
+    """Run it as the unit does: the system's Python, no checkout, no packages."""
+    variables = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/root"}
+    argv = ["/usr/bin/python3", "-s", str(program), str(state_dir)]
+    return subprocess.run(argv, capture_output=True, text=True, env=variables, cwd="/", check=False)
+
+
+def release(name: str, **keys: object) -> dict[str, object]:
+    return {"services": {"web": service(environment={"RELEASE": name, "DB_PASSWORD": "very-secret-$$word"}, **keys)}}
+
+
+def cut_off(environment: Environment, second: dict[str, object], **options: object) -> None:
+    """Deploy one release, and have the deployment of the second killed while the gate waits."""
+    environment.write("compose.yml", release("one"))
+    environment.deploy(**options)
+    environment.write("compose.yml", second)
+    with deploying(environment, **{"stable_for": 60, **options}) as process:
+        wait_for(lambda: in_phase(environment, "gate") and environment.containers("web")[0].status == "running")
+        process.send_signal(signal.SIGKILL)
+    assert (state_of(environment) / "journal.json").exists()
+
+
+def test_a_release_that_passes_the_gate_is_made_current(environment: Environment, program: Path) -> None:
+    cut_off(environment, release("two"))
+    environment.container("web").stop(timeout=1)
+    done = settle(program, environment.state_dir)
+    assert done.returncode == 0, done.stderr
+    assert f"{environment.project}: The switch to release 2 that alice began" in done.stdout
+    assert "it is the current release now" in done.stdout
+    assert environment.variable("web", "RELEASE") == "two"
+    require_consistent(environment)
+    last = json.loads((state_of(environment) / "audit.log").read_text().splitlines()[-1])
+    assert (last["operation"], last["release"]) == ("settle", 2)
+    assert not environment.deploy().changed
+
+
+def test_a_release_that_does_not_pass_goes(environment: Environment, program: Path) -> None:
+    cut_off(environment, release("two", command=["sh", "-c", "sleep 4; echo $$DB_PASSWORD; exit 5"], init=False))
+    done = settle(program, environment.state_dir)
+    assert done.returncode == 0, done.stderr
+    assert "release 1 serves again" in done.stdout
+    assert "very-secret" not in done.stdout + done.stderr
+    assert environment.variable("web", "RELEASE") == "one"
+    require_consistent(environment)
+
+
+def test_one_that_cannot_be_settled_does_not_keep_others_from_it(environment: Environment, program: Path) -> None:
+    cut_off(environment, release("two"))
+    broken = environment.state_dir / "a-broken-one"
+    broken.mkdir()
+    (broken / "journal.json").write_text('{"phase": "gate"')
+    done = settle(program, environment.state_dir)
+    assert done.returncode == 1
+    assert "a-broken-one: Traceback" in done.stderr
+    assert environment.variable("web", "RELEASE") == "two"
+    require_consistent(environment)
+
+
+def test_one_of_another_engine_is_left_alone(environment: Environment, program: Path) -> None:
+    cut_off(environment, release("two"))
+    for each in environment.containers():
+        each.remove(force=True)
+    done = settle(program, environment.state_dir)
+    assert done.returncode == 0, done.stderr
+    assert "left to the next operation: this engine has no container of it" in done.stdout
+    assert environment.containers() == []
+    assert (state_of(environment) / "journal.json").exists()
+
+
+def test_nothing_to_settle(environment: Environment, program: Path) -> None:
+    environment.write("compose.yml", release("one"))
+    environment.deploy()
+    done = settle(program, environment.state_dir)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert settle(program, environment.state_dir / "none").returncode == 2
+    assert REPOSITORY not in program.parents

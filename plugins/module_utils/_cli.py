@@ -37,6 +37,10 @@ PLUGIN_FOLDERS = (
 """Where the docker CLI looks for plugins on Linux, after the user's own folder (docker/cli cli-plugins/manager)."""
 
 
+LONGEST_SHOWN = 200
+"""Characters of a command line in a message."""
+
+
 @dataclass(frozen=True)
 class Completed:
     """What a process left: its exit code and its output as bytes."""
@@ -202,6 +206,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _shown(argv: t.Sequence[str]) -> str:
-    words = [os.path.basename(argv[0]), *argv[1:]]
-    shown = " ".join(words)
-    return shown if len(shown) <= 200 else shown[:200] + " ..."
+    """The beginning of a command line in whole words: half a secret would not be recognised and masked."""
+    words = [os.path.basename(argv[0])]
+    for word in argv[1:]:
+        if sum(map(len, words)) + len(words) + len(word) > LONGEST_SHOWN:
+            return " ".join([*words, "..."])
+        words.append(word)
+    return " ".join(words)

@@ -19,7 +19,7 @@ from ansible_collections.strata.compose.plugins.module_utils._redact import Reda
 from ansible_collections.strata.compose.plugins.module_utils._release import Part, Release
 from ansible_collections.strata.compose.plugins.module_utils._resolve import file_digests, require_services, resolve
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options
-from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
+from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets, learning_of_failures
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
 from ansible_collections.strata.compose.plugins.module_utils._sources import assignments_of, find_project, texts_of
 
@@ -47,7 +47,8 @@ class Subject:
     def release(self) -> Release:
         """What the layers say now."""
         project = find_project(self.options)
-        release = resolve(project, self.cli, self.current, None)
+        with learning_of_failures(self.redactor, project):
+            release = resolve(project, self.cli, self.current, None)
         learn_secrets(self.redactor, release, project.env_files)
         return release
 

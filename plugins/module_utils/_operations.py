@@ -21,6 +21,7 @@ from ansible_collections.strata.compose.plugins.module_utils._project import fin
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
 from ansible_collections.strata.compose.plugins.module_utils._release import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options
+from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_generated
 from ansible_collections.strata.compose.plugins.module_utils._signals import Cancellation, cancellable
 from ansible_collections.strata.compose.plugins.module_utils._sources import name_of, variables_of
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
@@ -95,9 +96,9 @@ def find_by_name(options: Options, redactor: Redactor) -> tuple[Cli, ReleaseStor
     env_files = find_env_files(directory, options["environment"], options["env_files"], os.path.isfile)
     variables = variables_of(env_files)
     redactor.learn(secrets_of(variables))
-    name = name_of(options, variables)
-    cli = Cli(directory, options["docker_host"], options["command_timeout"])
-    return cli, ReleaseStore(state_dir_of(options), name)
+    store = ReleaseStore(state_dir_of(options), name_of(options, variables))
+    learn_generated(redactor, store.folder)
+    return Cli(directory, options["docker_host"], options["command_timeout"]), store
 
 
 def _performer(state: str) -> t.Callable[[Operation], Result]:

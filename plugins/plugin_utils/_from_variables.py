@@ -24,9 +24,9 @@ OF_DATABASES = ("service", "database")
 class FromVariables(ActionBase):
     """Run ``module``, with host variables for the options that the task leaves out.
 
-    The variable is ``compose_env_<option>`` for options that all modules share, ``postgres_<option>`` for what tells the
-    database, and ``<module>_<option>`` for a module's own: a timeout of one means nothing to another. A task's option always wins, also when it is null. Variables are
-    templated; one that is undefined fails with its name.
+    The variable is ``compose_env_<option>`` for options that all modules share, ``postgres_<option>`` for what tells
+    the database, and ``<module>_<option>`` for a module's own: a timeout of one means nothing to another. A task's
+    option always wins, also when it is null. Variables are templated; one that is undefined fails with its name.
     """
 
     _supports_check_mode = True

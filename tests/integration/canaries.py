@@ -49,7 +49,7 @@ KINDS: dict[str, Kind] = {
     "dollars": lambda r: f"{kernel(r)}${kernel(r)}$$pend$",
     "quotes": lambda r: f"it's \"{kernel(r)}\" 'q' {kernel(r)}",
     "lines": lambda r: f"{kernel(r)}\nsecond \"{kernel(r)}\n  third's {kernel(r)}\n",
-    "letters beyond ASCII": lambda r: f"Grüße-{kernel(r)}-жñ漢-{kernel(r)}é",
+    "letters beyond ASCII": lambda r: f"Grüße-{kernel(r)}-жñ漢😀-{kernel(r)}é",
     "backslashes": lambda r: f"C:\\{kernel(r)}\\n\\\\{kernel(r)}\\",
     "spaces": lambda r: f"{kernel(r)} with  spaces {kernel(r)}",
     "hashes": lambda r: f"{kernel(r)} #no comment #{kernel(r)}",

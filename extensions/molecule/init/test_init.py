@@ -14,7 +14,7 @@ import pytest
 
 SCENARIO = Path(__file__).parent
 REPOSITORY = SCENARIO.parents[2]
-INVENTORIES = (SCENARIO / "hosts.yml", REPOSITORY / ".cache" / "lab" / "molecule" / "hosts.yml")
+INVENTORIES = (SCENARIO / "inventory" / "hosts.yml", REPOSITORY / ".cache" / "lab" / "molecule" / "hosts.yml")
 PORT = 18080
 BATCHES = {"compose_env_serial": 1}
 versions = (f"v{number}" for number in itertools.count(2))

@@ -37,7 +37,7 @@ LOCK_WAIT = 900.0
 def main(argv: t.Sequence[str]) -> int:
     """Settle all projects of the state folder that is given; 1 when one could not be."""
     if len(argv) != 2 or not os.path.isdir(argv[1]):
-        print(f"usage: {argv[0]} STATE_DIR, a folder such as /var/lib/strata", file=sys.stderr)
+        _tell(sys.stderr, f"usage: {argv[0]} STATE_DIR, a folder such as /var/lib/strata")
         return 2
     return max([_settled_and_told(argv[1], project) for project in unsettled(argv[1])], default=0)
 
@@ -51,15 +51,21 @@ def _path(state_dir: str, project: str) -> str:
     return JournalFile(os.path.join(state_dir, project)).path
 
 
+def _tell(stream: t.TextIO, text: str) -> None:
+    """Write a line at once; it goes to the host's journal."""
+    stream.write(f"{text}\n")
+    stream.flush()
+
+
 def _settled_and_told(state_dir: str, project: str) -> int:
     redactor = Redactor()
     try:
-        print(redactor.mask(f"{project}: {_settled(state_dir, project, redactor)}"), flush=True)
+        _tell(sys.stdout, redactor.mask(f"{project}: {_settled(state_dir, project, redactor)}"))
     except ComposeFailure as failure:
-        print(redactor.mask(f"{project}: {failure.message}"), file=sys.stderr, flush=True)
+        _tell(sys.stderr, redactor.mask(f"{project}: {failure.message}"))
         return 1
     except Exception:  # Told as a whole; the other projects have no part in it.
-        print(redactor.mask(f"{project}: {traceback.format_exc()}"), file=sys.stderr, flush=True)
+        _tell(sys.stderr, redactor.mask(f"{project}: {traceback.format_exc()}"))
         return 1
     return 0
 

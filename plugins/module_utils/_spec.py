@@ -106,6 +106,78 @@ POSTGRES: Spec = {
     "actor": COMPOSE_ENV["actor"],
 }
 
+POSTGRES_ENV: Spec = {
+    **POSTGRES,
+    "state": {"type": "str", "choices": ["present", "prepared", "absent"], "default": "present"},
+    "files": ENVIRONMENT["files"],
+    "profiles": ENVIRONMENT["profiles"],
+    "owner": {"type": "str"},
+    "role": {"type": "str"},
+    "readonly_role": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
+    "readonly_password": {"type": "str", "no_log": True},
+    "password_mismatch": {"type": "str", "choices": ["fail", "replace"], "default": "fail", "no_log": False},
+    "extensions": {"type": "list", "elements": "str", "default": []},
+    "settings": {"type": "dict", "default": {}},
+    "variables": {"type": "dict", "default": {"url": "DATABASE_URL"}},
+    "consumer": {"type": "str", "choices": ["inside", "outside"], "default": "inside"},
+    "host": {"type": "str"},
+    "url_scheme": {"type": "str", "default": "postgresql"},
+    "url_parameters": {"type": "dict", "default": {}},
+    "reveal": {"type": "bool", "default": False},
+    "image": {"type": "str", "default": "postgres:17"},
+    "port": {"type": "str"},
+    "volume": {"type": "str"},
+    "shm_size": {"type": "str", "default": "256mb"},
+    "wait_timeout": COMPOSE_ENV["wait_timeout"],
+    "confirm": {"type": "str"},
+    "backup": {"type": "bool", "default": True},
+    "backup_dir": {"type": "path"},
+}
+
+POSTGRES_MIGRATE: Spec = {
+    **POSTGRES,
+    "directory": {"type": "path", "default": "migrations"},
+    "state": {"type": "str", "choices": ["up", "down"], "default": "up"},
+    "steps": {"type": "int"},
+    "to": {"type": "str"},
+    "role": {"type": "str"},
+    "out_of_order": {"type": "str", "choices": ["refuse", "allow"], "default": "refuse"},
+    "modified": {"type": "str", "choices": ["fail", "warn", "accept"], "default": "fail"},
+    "lock_timeout": {"type": "int", "default": 60},
+    "statement_timeout": {"type": "int", "default": 0},
+    "confirm": {"type": "str"},
+}
+
+POSTGRES_BACKUP: Spec = {
+    **POSTGRES,
+    "state": {"type": "str", "choices": ["present", "verified"], "default": "present"},
+    "backup_dir": {"type": "path"},
+    "backup": {"type": "str", "default": "latest"},
+    "assertions": {"type": "list", "elements": "str", "default": []},
+    "keep_last": {"type": "int", "default": 7},
+    "keep_daily": {"type": "int", "default": 7},
+    "keep_weekly": {"type": "int", "default": 4},
+    "keep_monthly": {"type": "int", "default": 6},
+    "timeout": {"type": "int", "default": 21600},
+    "fetch": {"type": "bool", "default": False},
+    "fetch_dir": {"type": "path"},
+}
+
+POSTGRES_RESTORE: Spec = {
+    **POSTGRES,
+    "state": {"type": "str", "choices": ["restored", "swapped_back"], "default": "restored"},
+    "backup_dir": POSTGRES_BACKUP["backup_dir"],
+    "backup": POSTGRES_BACKUP["backup"],
+    "from_environment": {"type": "str"},
+    "from_database": {"type": "str"},
+    "assertions": POSTGRES_BACKUP["assertions"],
+    "replace": {"type": "bool", "default": False},
+    "confirm": {"type": "str"},
+    "keep_old": {"type": "str", "default": "24h"},
+    "timeout": POSTGRES_BACKUP["timeout"],
+}
+
 COMPOSE_ENV_FILE: Spec = {
     "project_dir": ENVIRONMENT["project_dir"],
     "environment": ENVIRONMENT["environment"],

@@ -47,7 +47,7 @@ def publish(trial: Trial, label: str) -> None:
 def test_struck_roll_back(trial: Trial, point: str, fault: Fault, note: Note) -> None:
     note(matrix="going back on purpose", row=point, column=fault.name)
     today = trial.place.engine.images.get(f"{trial.names.project}:built").id
-    for _ in range(TRIES):
+    for _try in range(TRIES):
         try:
             strike(trial, point, fault, note)
         except Missed:

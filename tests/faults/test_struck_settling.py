@@ -37,7 +37,7 @@ def trial(tmp_path: Path) -> Iterator[Trial]:
 @pytest.mark.parametrize("point", POINTS)
 def test_struck_settling(trial: Trial, point: str, fault: Fault, note: Note) -> None:
     note(matrix="settling struck again", row=point, column=fault.name)
-    for _ in range(TRIES):
+    for _try in range(TRIES):
         trial.write(trial.scenario.first(trial.names))
         assert trial.prepare().rc == 0
         trial.write(trial.scenario.second(trial.names))

@@ -63,6 +63,7 @@ class Recipe:
 
 RECIPES = (
     Recipe("postgres:17", "postgres"),
+    Recipe("postgres:15", "postgres", ("--build-arg=SUITE=bookworm", "--build-arg=MAJOR=15"), suite="bookworm"),
     Recipe("redis:8", "redis"),
     Recipe("nginx:1", "nginx"),
     Recipe("busybox:1", "busybox"),

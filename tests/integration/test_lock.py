@@ -72,7 +72,13 @@ def unlock(environment: Environment, *flags: str) -> tuple[int, str]:
     inventory.write_text(yaml.safe_dump({"all": {"hosts": {"localhost": variables}}}))
     argv = [str(ANSIBLE.with_name("ansible-playbook")), "-i", str(inventory), "playbooks/unlock.yml", *flags]
     done = subprocess.run(
-        argv, capture_output=True, text=True, env=ansible_environment(), cwd=REPOSITORY, stdin=subprocess.DEVNULL
+        argv,
+        capture_output=True,
+        text=True,
+        env=ansible_environment(),
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        check=False,
     )
     return done.returncode, done.stdout + done.stderr
 

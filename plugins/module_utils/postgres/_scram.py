@@ -12,6 +12,7 @@ import base64
 import hashlib
 import hmac
 import re
+import stringprep
 import unicodedata
 
 ITERATIONS = 4096
@@ -39,10 +40,38 @@ def matches(stored: str | None, password: str) -> bool:
 
 
 def _prepared(password: str) -> bytes:
-    """The bytes that the server too takes: normalised if it can be, as it is if not (src/common/saslprep.c)."""
+    """The bytes that the server and its clients take: prepared by RFC 4013 if it can be, as it is if not.
+
+    Rule: src/common/saslprep.c, `pg_saslprep`, and its callers, which go on with what it refuses.
+    """
     if password.isascii():
         return password.encode()
-    return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogateescape")
+    mapped = "".join(_mapped(each) for each in password)
+    prepared = unicodedata.normalize("NFKC", mapped)
+    taken = prepared if prepared and not any(map(_is_prohibited, prepared)) and _is_one_way(prepared) else password
+    return taken.encode("utf-8", "surrogateescape")
+
+
+def _mapped(character: str) -> str:
+    if stringprep.in_table_c12(character):
+        return " "
+    return "" if stringprep.in_table_b1(character) else character
+
+
+def _is_prohibited(character: str) -> bool:
+    """Control characters, private ones and the like, and what Unicode 3.2 did not have (RFC 4013, 2.3 and 2.5)."""
+    tables = (
+        *(stringprep.in_table_a1, stringprep.in_table_c12, stringprep.in_table_c21_c22, stringprep.in_table_c3),
+        *(stringprep.in_table_c4, stringprep.in_table_c5, stringprep.in_table_c6, stringprep.in_table_c7),
+        *(stringprep.in_table_c8, stringprep.in_table_c9),
+    )
+    return any(holds(character) for holds in tables)
+
+
+def _is_one_way(text: str) -> bool:
+    """Whether letters that are written to the left stand alone, and at both ends (RFC 3454, 6)."""
+    to_left = [stringprep.in_table_d1(each) for each in text]
+    return not any(to_left) or (to_left[0] and to_left[-1] and not any(map(stringprep.in_table_d2, text)))
 
 
 def _text(content: bytes) -> str:

@@ -84,7 +84,10 @@ class Server:
     def end_sessions(self) -> None:
         """End what sessions of this operation still do in the server."""
         name = _sql.literal(self.application)
-        self.psql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = {name};\n")
+        self.psql(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            f"WHERE application_name = {name} AND pid <> pg_backend_pid();\n"
+        )
 
 
 def find_server(cli: Cli, project: str, service: str, operation: str) -> Server:

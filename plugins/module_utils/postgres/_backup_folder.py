@@ -1,0 +1,188 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The folder of a project's backups on the host: a dump has its name if, and only if, its manifest is there.
+
+Private to strata.compose.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import time
+import typing as t
+
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._files import make_folder, read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._manifest import told_size
+from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import FORMAT, Backup
+
+PARTIAL = ".partial"
+SUFFIX = ".dump"
+HALF_WRITTEN = re.compile(r"\..+-\d{8}T\d{6}Z-[0-9a-f]{8}\.json\..{8}")
+"""A file that `replace_file` had not renamed yet."""
+
+MARK = "strata.compose"
+"""Key of a manifest by which it is told from other files in the folder."""
+
+
+def folder_of(options: t.Mapping[str, t.Any], project: str) -> str:
+    """The option ``backup_dir``, or the project's folder below ``/var/backups`` or the user's own data."""
+    if options["backup_dir"]:
+        return str(options["backup_dir"])
+    if os.geteuid() == 0:
+        return os.path.join("/var/backups/strata", project)
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return os.path.join(data, "strata", "backups", project)
+
+
+class BackupFolder:
+    """Reads and writes one folder; the files are for their owner only, for they hold all data."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def place(self, file: str) -> str:
+        return os.path.join(self.path, file)
+
+    def all(self) -> list[Backup]:
+        """All backups whose dump and manifest are there."""
+        found = (self._read(self.place(name)) for name in self._names() if name.endswith(".json"))
+        return [each for each in found if each and os.path.isfile(self.place(each.file))]
+
+    def named(self, path: str) -> Backup:
+        """The backup whose dump has this path; raises `ComposeFailure` when there is none, or no manifest of it."""
+        if not os.path.isfile(path):
+            raise ComposeFailure(f"there is no backup {path} on this host. Nothing was changed.")
+        backup = self._read(_manifest_of(path))
+        if backup is None or backup.file != os.path.basename(path):
+            raise ComposeFailure(
+                f"{path} has no manifest {_manifest_of(path)}, so nothing tells whether it is whole: bring the "
+                f"manifest of postgres_backup too. Nothing was changed."
+            )
+        return backup
+
+    def sweep(self, token: str) -> list[str]:
+        """Remove what killed backups left: dumps and manifests that have no counterpart. Only under the lock.
+
+        ``token`` stands for the project in the names of partial files, for a folder may hold backups of several.
+        """
+        kept = {name for each in self.all() for name in (each.file, os.path.basename(_manifest_of(each.file)))}
+        debris = [name for name in self._names() if name not in kept and self._is_ours(name, token)]
+        for name in debris:
+            os.unlink(self.place(name))
+        return debris
+
+    def _is_ours(self, name: str, token: str) -> bool:
+        if name.endswith(f".{token}{PARTIAL}") or self._is_half_written(name):
+            return True
+        found = self._read(self.place(name)) if name.endswith(".json") else None
+        return found is not None and found.project == token
+
+    def _is_half_written(self, name: str) -> bool:
+        """Whether it was to become a manifest, which takes no hour; whose it is, its content need not tell."""
+        return bool(HALF_WRITTEN.fullmatch(name)) and os.path.getmtime(self.place(name)) < time.time() - 3600
+
+    @contextlib.contextmanager
+    def partial(self, file: str, token: str) -> t.Iterator[t.IO[bytes]]:
+        """A new file under a name that no backup has; it goes unless it was kept."""
+        path = self._partial(file, token)
+        try:
+            make_folder(self.path)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ComposeFailure(f"{path} cannot be written: {error.strerror}. Nothing was changed.") from error
+        try:
+            with open(handle, "r+b", buffering=0) as content:
+                yield content
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def _partial(self, file: str, token: str) -> str:
+        return self.place(f".{file}.{token}{PARTIAL}")
+
+    def keep(self, backup: Backup, token: str, content: t.IO[bytes]) -> None:
+        """Make a partial file a backup. Its manifest comes first: the dump never has its name without one."""
+        os.fsync(content.fileno())
+        self.write(backup)
+        try:
+            os.rename(self._partial(backup.file, token), self.place(backup.file))
+            _flush(self.path)
+        except OSError as error:
+            os.unlink(self.place(_manifest_of(backup.file)))
+            raise ComposeFailure(f"{self.place(backup.file)} cannot be written: {error.strerror}.") from error
+
+    def write(self, backup: Backup) -> None:
+        """Write the manifest of a backup."""
+        told = {MARK: "backup", **backup.told()}
+        replace_file(self.place(_manifest_of(backup.file)), json.dumps(told, indent=1, sort_keys=True).encode() + b"\n")
+
+    def remove(self, backup: Backup) -> None:
+        """Remove a backup; a manifest alone is none."""
+        os.unlink(self.place(backup.file))
+        os.unlink(self.place(_manifest_of(backup.file)))
+
+    def require_space(self, needed: int) -> None:
+        """Raise `ComposeFailure` when a dump of this size does not fit."""
+        existing = os.path.abspath(self.path)
+        while not os.path.isdir(existing):
+            existing = os.path.dirname(existing)
+        status = os.statvfs(existing)
+        free = status.f_bavail * status.f_frsize
+        if free < needed:
+            raise ComposeFailure(
+                f"the backup needs about {told_size(needed)} and {self.path} has {told_size(free)} free: free some "
+                f"space, keep fewer backups, or choose another backup_dir. Nothing was changed.",
+                error_kind="disk_full",
+            )
+
+    def check(self, backup: Backup) -> None:
+        """Raise `ComposeFailure` unless the dump is the one that was written."""
+        path = self.place(backup.file)
+        found = hashlib.sha256()
+        try:
+            with open(path, "rb") as file:
+                while block := file.read(1 << 20):
+                    found.update(block)
+        except OSError as error:
+            raise ComposeFailure(f"{path} cannot be read: {error.strerror}. Nothing was changed.") from error
+        if found.hexdigest() != backup.sha256:
+            size = os.path.getsize(path)
+            differs = (
+                f"it has {size} bytes instead of {backup.bytes}" if size != backup.bytes else "it has other content"
+            )
+            raise ComposeFailure(
+                f"{path} is damaged: {differs}, and not the SHA-256 that its manifest tells. Choose another backup. "
+                f"Nothing was changed.",
+                error_kind="damaged",
+            )
+
+    def _names(self) -> list[str]:
+        return sorted(os.listdir(self.path)) if os.path.isdir(self.path) else []
+
+    def _read(self, path: str) -> Backup | None:
+        """The backup that a manifest tells, ``None`` when it is none, or of a format that is not ours."""
+        try:
+            told = json.loads(read_file(path) or b"null")
+        except ValueError:
+            return None
+        if not isinstance(told, dict) or told.pop(MARK, None) != "backup" or told.get("format") != FORMAT:
+            return None
+        return Backup(**told)
+
+
+def _manifest_of(path: str) -> str:
+    return path[: -len(SUFFIX)] + ".json" if path.endswith(SUFFIX) else path + ".json"
+
+
+def _flush(folder: str) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

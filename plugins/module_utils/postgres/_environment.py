@@ -1,0 +1,99 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The database of an environment: its server runs, and it is what is wanted. Private to strata.compose."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import replace
+
+from ansible_collections.strata.compose.plugins.module_utils import _operations
+from ansible_collections.strata.compose.plugins.module_utils.postgres import _connection, _converge, _passwords
+from ansible_collections.strata.compose.plugins.module_utils.postgres._converge import Change
+from ansible_collections.strata.compose.plugins.module_utils.postgres._observe import observe_database
+from ansible_collections.strata.compose.plugins.module_utils.postgres._observed import MAINTENANCE, TRUSTED
+from ansible_collections.strata.compose.plugins.module_utils.postgres._outcome import connection_of, told
+from ansible_collections.strata.compose.plugins.module_utils.postgres._server import Server
+from ansible_collections.strata.compose.plugins.module_utils.postgres._sql import script
+from ansible_collections.strata.compose.plugins.module_utils.postgres._task import Task, decided, keep
+from ansible_collections.strata.compose.plugins.module_utils.postgres._wish import Wish
+
+if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
+
+Result = dict[str, t.Any]
+
+UNLOGGED = (
+    "SET log_statement TO 'none'; SET log_duration TO off; SET log_min_duration_statement TO -1; "
+    "SET log_min_duration_sample TO -1; SET log_transaction_sample_rate TO 0; SET log_min_error_statement TO 'panic'; "
+    "SET debug_print_parse TO off; SET pg_stat_statements.track TO 'none'; SET pgaudit.log TO 'none';\n"
+)
+"""Nothing of a session is written down, for who reads a verifier in a log can try out passwords on it."""
+
+
+def run(operation: Operation) -> Result:
+    """Bring the database to the state that is asked for."""
+    task = Task.of(operation)
+    task.learn()
+    state = operation.options["database_state"]
+    _connection.require_parts(operation.options["variables"], task.wish.readonly_role is not None)
+    if state == "absent":
+        from ansible_collections.strata.compose.plugins.module_utils.postgres import _removal
+
+        return _removal.remove(task)
+    return prepare(task) if state == "prepared" else present(task)
+
+
+def prepare(task: Task) -> Result:
+    """Have the passwords, and tell the connection; the server is asked only if it runs and a password is missing."""
+    known = {**task.kept.read(), **task.given()}
+    is_asked = any(name not in known for name in task.wish.logins) and task.runs()
+    seen = observe_database(task.server(), task.wish) if is_asked else None
+    passwords, made = decided(task, seen)
+    connection = connection_of(task, passwords)
+    keep(task, made)
+    return told(task, seen, connection, made, ())
+
+
+def present(task: Task) -> Result:
+    """Have the server run, and the database and its roles be what is wanted."""
+    brought = _brought(task)
+    if task.operation.check and not task.runs():
+        passwords, made = decided(task, None)
+        return told(task, None, connection_of(task, passwords), made, (), brought)
+    server = task.server()
+    seen = observe_database(server, task.wish)
+    passwords, made = decided(task, seen)
+    connection = connection_of(task, passwords)
+    found = _converge.changes(task.wish, seen, _passwords.verifiers(passwords, seen.roles))
+    if (made or found) and not task.operation.check:
+        task.operation.cancellation.touch()
+        keep(task, made)
+        apply(server, found, task.wish)
+    return told(task, seen, connection, made, found, brought)
+
+
+def apply(server: Server, changes: t.Sequence[Change], wish: Wish) -> None:
+    """Run the statements: first those for the server, which make the database, then those in it."""
+    for database, inside in ((MAINTENANCE, False), (wish.database, True)):
+        statements = [each.statement for each in changes if each.inside is inside]
+        if statements:
+            server.psql(UNLOGGED + TRUSTED + script(statements), database)
+
+
+def _brought(task: Task) -> Result:
+    """What it took to have the server run. One in the layers that runs is left to the environment's own deployment."""
+    operation, options = task.operation, task.options
+    if options["service"]:
+        if task.runs():
+            return {"actions": []}
+        from ansible_collections.strata.compose.plugins.module_utils.postgres import _start
+
+        selected = {**options, "services": [task.service], "server": task.service}
+        return _start.bring(replace(operation, options=selected))
+    from ansible_collections.strata.compose.plugins.module_utils.postgres import _own
+
+    with _own.written_layer(options, task.project, operation.cli, operation.check) as folder:
+        own = {**_own.options_of(options, task.project, folder, "server"), "server": task.service}
+        return _operations.run(own, operation.redactor, operation.check, operation.diff)

@@ -1,0 +1,256 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Migrations brought to a database, or taken back: the operation of postgres_migrate. Private to strata.compose."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.strata.compose.plugins.module_utils import _report
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._files import read_file
+from ansible_collections.strata.compose.plugins.module_utils._lock import locked
+from ansible_collections.strata.compose.plugins.module_utils._operations import find_by_name
+from ansible_collections.strata.compose.plugins.module_utils._record import audit
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._release import ReleaseStore
+from ansible_collections.strata.compose.plugins.module_utils._scene import Options
+from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_generated, learn_secrets
+from ansible_collections.strata.compose.plugins.module_utils._signals import Cancellation, cancellable
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import observe
+from ansible_collections.strata.compose.plugins.module_utils.postgres import (
+    _history,
+    _history_reader,
+    _migration_plan,
+    _migration_run,
+    _migrations,
+    _server,
+    _sql,
+)
+from ansible_collections.strata.compose.plugins.module_utils.postgres._history import History
+from ansible_collections.strata.compose.plugins.module_utils.postgres._migration_plan import (
+    ADOPT,
+    MIGRATE,
+    REVERT,
+    Plan,
+    Wish,
+)
+from ansible_collections.strata.compose.plugins.module_utils.postgres._migration_run import Done, Interrupted, Target
+from ansible_collections.strata.compose.plugins.module_utils.postgres._migration_script import Manner
+from ansible_collections.strata.compose.plugins.module_utils.postgres._migrations import Folder
+from ansible_collections.strata.compose.plugins.module_utils.postgres._place import place_of
+from ansible_collections.strata.compose.plugins.module_utils.postgres._server import Server
+
+Result = dict[str, t.Any]
+
+READY_WITHIN = 60
+"""Seconds that a server which has just been started has to answer."""
+
+LONGEST_DIFF = 1 << 16
+"""Characters of one file that a diff shows."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of the module."""
+
+    options: Options
+    cli: Cli
+    store: ReleaseStore
+    folder: Folder
+    diff: bool
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Project and service of the database."""
+        return place_of(self.options, self.store.project)
+
+    @property
+    def database(self) -> str:
+        return str(self.options["database"])
+
+    @property
+    def actor(self) -> str:
+        return str(self.options["actor"] or "unknown")
+
+    def planned(self, history: History) -> Plan:
+        """The steps from a history; raises `ComposeFailure` when they must not be taken."""
+        _history.require_ours(history, self.folder.migrations, self.database)
+        names = ("steps", "to", "out_of_order", "modified")
+        wish = Wish(self.options["state"] == "up", **{name: self.options[name] for name in names})
+        return _migration_plan.plan(wish, self.folder.migrations, history)
+
+    def read(self, server: Server) -> History:
+        """The history now; raises `ComposeFailure` of the kind ``no_database`` where there is no database yet."""
+        try:
+            return _history_reader.read(server, self.database, self.options["role"])
+        except ComposeFailure as failure:
+            name = _sql.literal(self.database)
+            if "sqlstate" in failure.facts or server.value(f"SELECT count(*) FROM pg_database WHERE datname = {name}"):
+                raise
+            raise ComposeFailure(
+                f"service {server.service} has no database {self.database}. Make it with postgres_env. Nothing was "
+                f"changed.",
+                error_kind="no_database",
+            ) from None
+
+
+def migrate(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result:
+    """Run what is pending, or revert what was applied; in check mode, tell what that would be."""
+    _require_sense(options)
+    cli, store = find_by_name(options, redactor)
+    learn_generated(redactor, store.folder)
+    release = store.current()
+    if release:
+        learn_secrets(redactor, release, ())
+    job = Job(options, cli, store, _folder_of(options), diff)
+    if check:
+        return _foreseen(job)
+    operation = f"migrate {options['state']}"
+    with cancellable() as cancellation, locked(store.folder, operation, job.actor, options["lock_wait"]):
+        return _carried_out(job, cancellation)
+
+
+def _require_sense(options: Options) -> None:
+    """What needs no look at the host: names, numbers, and the word for what loses data."""
+    _sql.checked_name("database", options["database"])
+    if options["role"] is not None:
+        _sql.checked_name("role", options["role"])
+    for name, least in (("steps", 1), ("lock_wait", 0), ("lock_timeout", 0), ("statement_timeout", 0)):
+        if options[name] is not None and options[name] < least:
+            raise ComposeFailure(f"{name}={options[name]}: it is at least {least}. Nothing was changed.")
+    if options["state"] == "down" and options["confirm"] != options["environment"]:
+        raise ComposeFailure(
+            f"reverting migrations of environment {options['environment']} loses the data that they made room for: "
+            f"say so with confirm={options['environment']}. Nothing was changed."
+        )
+
+
+def _folder_of(options: Options) -> Folder:
+    """The migrations on the host, all of them read and understood before the database is touched."""
+    path = os.path.join(os.path.abspath(options["project_dir"]), options["directory"])
+    try:
+        names = os.listdir(path)
+    except OSError as error:
+        raise ComposeFailure(
+            f"directory {path} with the migrations cannot be read: {error.strerror}. Bring it there, or set directory. "
+            f"Nothing was changed."
+        ) from error
+    contents = {name: read_file(os.path.join(path, name)) for name in names if name.endswith(".sql")}
+    return _migrations.read(path, {name: content for name, content in contents.items() if content is not None})
+
+
+def _foreseen(job: Job) -> Result:
+    """Check mode: in an environment that is not there yet, everything is pending."""
+    absent: tuple[str, ...] = ()
+    try:
+        history = job.read(_server.find_server(job.cli, *job.place, "migrate"))
+    except ComposeFailure as failure:
+        if failure.facts.get("error_kind") not in ("not_running", "no_database"):
+            raise
+        history, absent = History("", ""), (f"{failure.message.partition('. ')[0]}: so all migrations are pending.",)
+    plan = job.planned(history)
+    _migration_plan.require_settled(plan.steps, history)
+    return _told(job, plan, history, [Done(step, None) for step in plan.steps], absent, is_foreseen=True)
+
+
+def _carried_out(job: Job, cancellation: Cancellation) -> Result:
+    """Plan and run, until the history that the plan was made for is the one that the lock was got with."""
+    server, history = _ready(job)
+    options = job.options
+    manner = Manner(options["lock_wait"], options["lock_timeout"], options["statement_timeout"], job.actor)
+    target = Target(server, job.database, options["role"], manner, cancellation)
+    while True:
+        plan = job.planned(history)
+        try:
+            done = _migration_run.run(target, plan, history) if plan.steps else []
+        except Interrupted as interrupted:
+            told = _audited(job, _told(job, plan, history, interrupted.done))
+            raise ComposeFailure(interrupted.failure.message, **{**told, **interrupted.failure.facts}) from None
+        if done is not None:
+            return _audited(job, _told(job, plan, history, done))
+        history = job.read(server)
+
+
+def _ready(job: Job) -> tuple[Server, History]:
+    """The server and its history; one that is still starting, or running its first scripts, is waited for."""
+    server = _server.find_server(job.cli, *job.place, "migrate")
+    try:
+        history = job.read(server)
+        if history.is_open:
+            return server, history
+    except ComposeFailure as failure:
+        if "sqlstate" in failure.facts:
+            raise
+    server = _server.wait_until_ready(job.cli, *job.place, "migrate", READY_WITHIN)
+    return server, job.read(server)
+
+
+def _told(
+    job: Job,
+    plan: Plan,
+    history: History,
+    done: t.Sequence[Done],
+    absent: tuple[str, ...] = (),
+    *,
+    is_foreseen: bool = False,
+) -> Result:
+    """The result for the steps that are done, or in check mode would be."""
+    project, service = job.place
+    release = job.store.current()
+    changes = [each for each in done if each.step.is_change]
+    now = {each.step.migration.version: each.step.action for each in done if not is_foreseen}
+    left = [
+        each
+        for each in job.folder.migrations
+        if now.get(each.version) != MIGRATE
+        and (each.version not in history.versions or now.get(each.version) == REVERT)
+    ]
+    result = {
+        "changed": bool(changes),
+        "project": job.store.project,
+        "environment": job.options["environment"],
+        "release": release.number if release else None,
+        "actions": [{"service": service, "action": each.step.action, "reason": each.step.file} for each in changes],
+        "services": _report.services_told(observe(job.cli, project)),
+        "applied": [] if is_foreseen else _rows(done, MIGRATE),
+        "reverted": [] if is_foreseen else _rows(done, REVERT),
+        "adopted": [] if is_foreseen else [each.step.file for each in done if each.step.action == ADOPT],
+        "pending": [{"version": each.version, "file": each.file} for each in left],
+        "warnings": [*job.folder.warnings, *plan.warnings, *absent],
+    }
+    return {**result, "diff": _diff(job, changes)} if job.diff else result
+
+
+def _rows(done: t.Sequence[Done], action: str) -> list[dict[str, t.Any]]:
+    return [
+        {"version": each.step.migration.version, "file": each.step.file, "seconds": each.seconds}
+        for each in done
+        if each.step.action == action
+    ]
+
+
+def _diff(job: Job, changes: t.Sequence[Done]) -> list[dict[str, str]]:
+    """The SQL of each file that is run."""
+    found = []
+    for each in changes:
+        text = each.step.section.text if each.step.section else ""
+        cut = (
+            f"{text[:LONGEST_DIFF]}\n-- and {len(text) - LONGEST_DIFF} more characters" if text[LONGEST_DIFF:] else text
+        )
+        header = f"{each.step.action} {each.step.file}"
+        before = f"database {job.database}"
+        found.append({"before_header": before, "after_header": header, "before": "", "after": f"{cut}\n"})
+    return found
+
+
+def _audited(job: Job, result: Result) -> Result:
+    if result["changed"]:
+        actions = [f"{each['action']} {each['reason']}" for each in result["actions"]]
+        entry = {"operation": f"migrate {job.options['state']}", "actor": job.actor, "release": result["release"]}
+        audit(job.store.folder, {**entry, "database": job.database, "actions": actions})
+    return result

@@ -1,0 +1,132 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every operation on the content of a database begins and ends with. Private to strata.compose."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._lock import locked
+from ansible_collections.strata.compose.plugins.module_utils._operations import find_by_name
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_generated
+from ansible_collections.strata.compose.plugins.module_utils._signals import Cancellation, cancellable
+from ansible_collections.strata.compose.plugins.module_utils.postgres import _database, _sql
+from ansible_collections.strata.compose.plugins.module_utils.postgres._backup_folder import BackupFolder, folder_of
+from ansible_collections.strata.compose.plugins.module_utils.postgres._database import Database
+from ansible_collections.strata.compose.plugins.module_utils.postgres._place import place_of
+from ansible_collections.strata.compose.plugins.module_utils.postgres._server import APPLICATION, Server, find_server
+
+Options = t.Mapping[str, t.Any]
+Result = dict[str, t.Any]
+
+OPERATIONS = ("backup", "restore")
+"""Of these, no session but our own may be there while we hold the lock."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One run of a module: what is asked for, and where."""
+
+    options: Options
+    check: bool
+    cli: Cli
+    project: str
+    """of the environment"""
+    state: str
+    """the project's folder below ``state_dir``"""
+    folder: BackupFolder
+    cancellation: Cancellation
+    operation: str
+
+    @property
+    def database(self) -> str:
+        return str(self.options["database"])
+
+    @property
+    def actor(self) -> str:
+        return str(self.options["actor"] or "unknown")
+
+    def server(self) -> Server:
+        """The running server."""
+        project, service = place_of(self.options, self.project)
+        return find_server(self.cli, project, service, self.operation)
+
+    def told(self, actions: t.Sequence[tuple[str, str]], **facts: t.Any) -> Result:
+        """A result; each action is told as what was done to the service, and why."""
+        service = place_of(self.options, self.project)[1]
+        listed = [{"service": service, "action": action, "reason": reason} for action, reason in actions]
+        names = {"project": self.project, "environment": self.options["environment"]}
+        return {**names, "changed": bool(actions), "actions": listed, "database": self.database, **facts}
+
+
+@contextlib.contextmanager
+def work_on(options: Options, redactor: Redactor, check: bool, operation: str) -> t.Iterator[Work]:
+    """Hold the project's lock; in check mode nothing is held, for nothing is changed."""
+    _sql.checked_name("database", options["database"])
+    cli, store = find_by_name(options, redactor)
+    learn_generated(redactor, store.folder)
+    folder = BackupFolder(folder_of(options, store.project))
+
+    def work(cancellation: Cancellation) -> Work:
+        return Work(options, check, cli, store.project, store.folder, folder, cancellation, operation)
+
+    if check:
+        yield work(Cancellation())
+        return
+    actor = options["actor"] or "unknown"
+    with cancellable() as cancellation, locked(store.folder, operation, actor, options["lock_wait"]):
+        yield work(cancellation)
+
+
+def end_leftovers(server: Server) -> None:
+    """End what the sessions of killed operations still do; only under the lock."""
+    for operation in OPERATIONS:
+        pattern = _sql.literal(f"{APPLICATION}-{operation}-%")
+        server.psql(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE {pattern} "
+            f"AND pid <> pg_backend_pid() AND application_name <> {_sql.literal(server.application)};\n"
+        )
+
+
+@contextlib.contextmanager
+def ending_sessions(work: Work, server: Server) -> t.Iterator[None]:
+    """End the sessions of an operation that does not come to its end; a server that has gone has none."""
+    try:
+        yield
+    except BaseException:
+        work.cancellation.touch()
+        with contextlib.suppress(ComposeFailure):
+            server.end_sessions()
+        raise
+
+
+def observed(server: Server, name: str) -> Database | None:
+    """A database as it is, ``None`` when there is none; raises `ComposeFailure` when it lets nobody in."""
+    found = server.value(_database.where_name_is(name))
+    if found is None:
+        return None
+    if not found["open"]:
+        raise ComposeFailure(
+            f"database {name} of service {server.service} lets nobody in (ALLOW_CONNECTIONS is false): open it with "
+            f"ALTER DATABASE. Nothing was changed."
+        )
+    return _database.described(server.value(_database.QUERY, name))
+
+
+def require(database: Database | None, name: str, server: Server) -> Database:
+    """The database; raises `ComposeFailure` that names those that there are when it is none of them."""
+    if database is not None:
+        return database
+    query = "SELECT json_agg(datname ORDER BY datname) FROM pg_database WHERE NOT datistemplate"
+    known = ", ".join(server.value(query) or ())
+    raise ComposeFailure(
+        f"service {server.service} has no database {name}, it has {known}: correct the name (option database), or "
+        f"bring it with postgres_env. Nothing was changed.",
+        error_kind="no_database",
+    )

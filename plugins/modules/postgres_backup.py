@@ -1,0 +1,213 @@
+#!/usr/bin/python
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: postgres_backup
+short_description: Make backups of a database of an environment that are proven to be whole
+version_added: 0.2.0
+description:
+  - Dumps a database with the C(pg_dump) of its container, in the custom format, into a folder on the host. A backup has
+    its name only when all of it is there, was read back and decoded to its end, and a manifest tells its SHA-256, the
+    rows of each table in the very snapshot that was dumped, and what else a dump does not hold.
+  - Restores a backup for a test with O(state=verified), which is the only proof that it is worth something.
+  - Needs nothing on the host but the Docker CLI. The memory that it takes does not depend on the size of the database.
+author:
+  - The strata.compose authors (@strata-collections)
+extends_documentation_fragment:
+  - strata.compose._attributes
+  - strata.compose._postgres
+attributes:
+  check_mode:
+    description: Tells what would be backed up or verified, and whether there is space for it.
+    support: full
+  diff_mode:
+    description: A backup changes nothing that could be shown.
+    support: none
+options:
+  state:
+    description:
+      - V(present) makes a backup, each time. V(verified) restores one into a server of its own, a container of the same
+        image without a network, and compares the rows of each table. It asks O(assertions) there, and writes the
+        outcome into the manifest. A backup that fails is marked as bad and is not taken for the latest one any more.
+    type: str
+    choices: [present, verified]
+    default: present
+  backup_dir:
+    description:
+      - Folder on the managed host for the backups. By default C(/var/backups/strata/<project name>) for root, and
+        C(strata/backups/<project name>) in E(XDG_DATA_HOME) or C(~/.local/share) for other users.
+    type: path
+  backup:
+    description:
+      - With O(state=verified), which backup. V(latest), V(latest_verified), the name of a file in O(backup_dir), or a
+        path.
+    type: str
+    default: latest
+  assertions:
+    description:
+      - With O(state=verified), queries that have to return one true value in the restored database, such as
+        C(SELECT max(created) > now() - interval '1 day' FROM orders).
+    type: list
+    elements: str
+    default: []
+  keep_last:
+    description:
+      - So many of the last backups of this environment and database are kept. All backups are kept if this and
+        O(keep_daily), O(keep_weekly) and O(keep_monthly) are V(0).
+      - Whatever the numbers are, the newest backup stays, and so does the last one that was verified.
+    type: int
+    default: 7
+  keep_daily:
+    description: The last backup of each of so many days is kept. Days without a backup do not count.
+    type: int
+    default: 7
+  keep_weekly:
+    description: The last backup of each of so many weeks is kept.
+    type: int
+    default: 4
+  keep_monthly:
+    description: The last backup of each of so many months is kept.
+    type: int
+    default: 6
+  timeout:
+    description:
+      - Seconds that the dump may take, and that each reading of it may take.
+    type: int
+    default: 21600
+  fetch:
+    description:
+      - Copy the new backup and its manifest to the controller too, and check its SHA-256 there.
+    type: bool
+    default: false
+  fetch_dir:
+    description:
+      - Folder on the controller for O(fetch). By default C(backups/<project name>) beside the playbook.
+    type: path
+seealso:
+  - module: strata.compose.postgres_restore
+"""
+
+EXAMPLES = r"""
+- name: Make a backup
+  strata.compose.postgres_backup:
+    project_dir: /opt/shop
+    environment: prod
+    database: shop
+
+- name: Make one before something risky, and have it on the controller too
+  strata.compose.postgres_backup:
+    project_dir: /opt/shop
+    environment: prod
+    database: shop
+    fetch: true
+
+- name: Restore the latest backup for a test
+  strata.compose.postgres_backup:
+    project_dir: /opt/shop
+    environment: prod
+    database: shop
+    state: verified
+    assertions:
+      - SELECT count(*) > 1000 FROM orders
+      - SELECT max(created) > now() - interval '1 day' FROM orders
+"""
+
+RETURN = r"""
+project:
+  description: Compose's project name.
+  returned: always
+  type: str
+  sample: shop-prod
+environment:
+  description: The environment.
+  returned: always
+  type: str
+  sample: prod
+database:
+  description: The database.
+  returned: success
+  type: str
+  sample: shop
+actions:
+  description: What was done, or in check mode would be.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    service:
+      description: The service.
+      type: str
+    action:
+      description: V(backup), V(prune) or V(verify).
+      type: str
+    reason:
+      description: Of what.
+      type: str
+file:
+  description: Path of the dump on the managed host. Its manifest lies beside it, as C(.json).
+  returned: success
+  type: str
+  sample: /var/backups/strata/shop-prod/prod-shop-20261121T013000Z-5f0c2a11.dump
+sha256:
+  description: SHA-256 of the dump.
+  returned: success
+  type: str
+bytes:
+  description: Size of the dump.
+  returned: when a backup was made
+  type: int
+seconds:
+  description: How long it took, with the reading back.
+  returned: when a backup was made
+  type: float
+finished:
+  description: When it was done, in UTC.
+  returned: when a backup was made
+  type: str
+verified:
+  description: V(decode) for a backup that was read to its end, V(restore) for one that was restored for a test.
+  returned: success
+  type: str
+verification:
+  description: The last test of it, with C(finished), C(seconds), C(assertions), and the C(cause) of a failure.
+  returned: success
+  type: dict
+rows:
+  description: Rows of each table.
+  returned: success
+  type: dict
+migrations:
+  description: The newest migration by table of migrations, of the tools that are known.
+  returned: when a backup was made
+  type: dict
+pruned:
+  description: Paths of the backups that were removed.
+  returned: when a backup was made
+  type: list
+  elements: str
+fetched:
+  description: Path of the copy on the controller.
+  returned: with O(fetch)
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._spec import POSTGRES_BACKUP
+from ansible_collections.strata.compose.plugins.module_utils.postgres._backup import run
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=POSTGRES_BACKUP, supports_check_mode=True)
+    redactor = Redactor()
+    with told_as_module_result(module, redactor) as tell:
+        tell(run(module.params, redactor, module.check_mode))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+#!/usr/bin/python
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: postgres_restore
+short_description: Restore a backup of a database without a moment at which it is lost
+version_added: 0.2.0
+description:
+  - Restores a backup of M(strata.compose.postgres_backup) into a new database, compares the rows of each table with
+    those that were counted when the backup was made, asks O(assertions), and only then renames it into the place of the
+    old one, in one transaction. Clients are cut for a moment, and the old database is kept for O(keep_old).
+  - A backup that is damaged, or fails at whatever statement, leaves the database as it was. So does an operation that
+    is killed. The next one removes what it left.
+  - Privileges, settings, connection limit and comment of the database stay as they are. Where there is none yet, they
+    come from the backup.
+author:
+  - The strata.compose authors (@strata-collections)
+extends_documentation_fragment:
+  - strata.compose._attributes
+  - strata.compose._postgres
+attributes:
+  check_mode:
+    description: Reads the backup, checks all that can be in the way, and tells what would be restored.
+    support: full
+  diff_mode:
+    description: How the contents differ is not known.
+    support: none
+options:
+  state:
+    description:
+      - V(restored) restores a backup, each time. V(swapped_back) has the database serve again that served before the
+        last restore, and keeps the present one in turn. Data that was written since stays where it was written.
+    type: str
+    choices: [restored, swapped_back]
+    default: restored
+  backup_dir:
+    description:
+      - Folder on the managed host with the backups, with the default of M(strata.compose.postgres_backup) for the
+        environment that the backup is of.
+    type: path
+  backup:
+    description:
+      - Which backup. V(latest), V(latest_verified) for the last one that was restored for a test, the name of a file in
+        O(backup_dir), or a path. Its manifest has to lie beside it.
+      - One that failed its test is not taken for the latest.
+    type: str
+    default: latest
+  from_environment:
+    description:
+      - The environment whose latest backup is restored, by default O(environment) itself.
+      - Owners and privileges of another environment mean nothing here. All objects then belong to the owner of the
+        database, and other roles, such as a read-only one, get their privileges by a run of postgres_env.
+    type: str
+  from_database:
+    description:
+      - The name that the database had when it was backed up, if that is not O(database).
+    type: str
+  assertions:
+    description:
+      - Queries that have to return one true value in the restored database before it takes the old one's place.
+    type: list
+    elements: str
+    default: []
+  replace:
+    description:
+      - Put the restored database in the place of one that is not empty. Needs O(confirm).
+    type: bool
+    default: false
+  confirm:
+    description:
+      - The name of the environment, as the word that its data may be replaced.
+    type: str
+  keep_old:
+    description:
+      - How long the old database is kept, such as V(90m), V(24h) or V(7d). The first restore after that removes it.
+      - It takes its space on the disk, and nobody can connect to it.
+    type: str
+    default: 24h
+  timeout:
+    description:
+      - Seconds that the restore may take, and the C(ANALYZE) after it.
+    type: int
+    default: 21600
+seealso:
+  - module: strata.compose.postgres_backup
+"""
+
+EXAMPLES = r"""
+- name: Restore the last backup that was restored for a test
+  strata.compose.postgres_restore:
+    project_dir: /opt/shop
+    environment: prod
+    database: shop
+    backup: latest_verified
+    replace: true
+    confirm: prod
+
+- name: Have yesterday's database back after all
+  strata.compose.postgres_restore:
+    project_dir: /opt/shop
+    environment: prod
+    database: shop
+    state: swapped_back
+    replace: true
+    confirm: prod
+
+- name: Bring the data of prod to staging on the same host
+  strata.compose.postgres_restore:
+    project_dir: /opt/shop
+    environment: staging
+    database: shop
+    from_environment: prod
+    replace: true
+    confirm: staging
+"""
+
+RETURN = r"""
+project:
+  description: Compose's project name.
+  returned: always
+  type: str
+  sample: shop-prod
+environment:
+  description: The environment.
+  returned: always
+  type: str
+  sample: prod
+database:
+  description: The database.
+  returned: success
+  type: str
+  sample: shop
+actions:
+  description: What was done, or in check mode would be.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    service:
+      description: The service.
+      type: str
+    action:
+      description: V(restore), V(swap), or V(drop) for a database that is not to be kept any longer.
+      type: str
+    reason:
+      description: Of what.
+      type: str
+file:
+  description: Path of the dump on the managed host.
+  returned: with O(state=restored)
+  type: str
+sha256:
+  description: SHA-256 of the dump.
+  returned: with O(state=restored)
+  type: str
+rows:
+  description: Rows of each table.
+  returned: with O(state=restored)
+  type: dict
+replaced:
+  description: Whether a database that was not empty had to make way.
+  returned: with O(state=restored)
+  type: bool
+old_database:
+  description: Name of the database that is kept, V(none) when there is none.
+  returned: success
+  type: str
+swap_seconds:
+  description: How long the change of databases took, at the most of which clients had to wait.
+  returned: success
+  type: float
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._spec import POSTGRES_RESTORE
+from ansible_collections.strata.compose.plugins.module_utils.postgres._restore import run
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=POSTGRES_RESTORE, supports_check_mode=True)
+    redactor = Redactor()
+    with told_as_module_result(module, redactor) as tell:
+        tell(run(module.params, redactor, module.check_mode))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Backups and restores that are struck at random moments: what is there is whole, and what serves is what it was.
+
+    pytest tests/faults/postgres_strikes.py
+
+Not collected by itself, for it takes a while. FAULTS_SEED=... repeats a run.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.faults.seed import SEED
+from tests.integration.conftest import Environment
+from tests.integration.postgres_backups import BIG, Postgres
+from tests.integration.test_postgres_backup import mounted
+from tests.integration.test_postgres_restore import CONSENT, require_tidy
+
+MOMENTS = 20
+ROWS = 700_000
+"""A dump of about 25 MB out of 100 MB of data."""
+
+Strike = Callable[[Postgres, "subprocess.Popen[str]"], None]
+
+
+def kill_module(_postgres: Postgres, running: subprocess.Popen[str]) -> None:
+    running.send_signal(signal.SIGKILL)
+
+
+def cancel(_postgres: Postgres, running: subprocess.Popen[str]) -> None:
+    running.send_signal(signal.SIGTERM)
+
+
+def end_cli(_postgres: Postgres, running: subprocess.Popen[str]) -> None:
+    for each in children_of(running.pid):
+        os.kill(each, signal.SIGTERM)
+
+
+def kill_container(postgres: Postgres, _running: subprocess.Popen[str]) -> None:
+    postgres.environment.container("postgres").kill()
+
+
+def children_of(pid: int) -> list[int]:
+    """Of all of its threads."""
+    found: list[int] = []
+    for each in Path(f"/proc/{pid}/task").glob("*/children"):
+        found += [int(word) for word in each.read_text().split()]
+    return found
+
+
+STRIKES: dict[str, Strike] = {
+    "SIGKILL of the module": kill_module,
+    "SIGTERM of the module": cancel,
+    "SIGTERM of the CLI": end_cli,
+    "container killed": kill_container,
+}
+
+
+@pytest.fixture(scope="module")
+def postgres(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    root = tmp_path_factory.mktemp("pg")
+    folder = root / f"t{uuid.uuid4().hex[:8]}"
+    folder.mkdir()
+    found = Postgres(Environment(folder, root / "state", engine))
+    try:
+        found.begin(in_memory=False)
+        found.make()
+        found.sql(BIG.format(rows=ROWS))
+        yield found
+    finally:
+        found.environment.clean_up()
+
+
+def strike(postgres: Postgres, kind: str, chance: random.Random, seconds: float, module: str, **options: object) -> str:
+    """Run a module and strike it somewhere in the time that it usually takes; what it told."""
+    running = postgres.start(module, **options)
+    time.sleep(chance.uniform(0.1, 1.0) * seconds)
+    if running.poll() is None:
+        STRIKES[kind](postgres, running)
+    printed: str = running.communicate(timeout=120)[0]
+    container = postgres.environment.container("postgres")
+    if container.status != "running":
+        container.start()
+    postgres.await_it()
+    return printed
+
+
+def usual_seconds(run: Callable[[], object]) -> float:
+    began = time.monotonic()
+    run()
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("kind", STRIKES)
+def test_struck_backups(postgres: Postgres, kind: str) -> None:
+    chance = random.Random(f"{SEED} {kind}")
+    seconds = usual_seconds(lambda: postgres.back_up(keep_last=3))
+    kept = {each.name: each.read_bytes() for each in postgres.dumps()}
+    for number in range(MOMENTS):
+        told = strike(postgres, kind, chance, seconds, "postgres_backup", keep_last=100)
+        postgres.require_whole_backups()
+        for name, content in kept.items():
+            assert (postgres.folder / name).read_bytes() == content, f"moment {number}, seed {SEED}: {told}"
+    postgres.back_up(keep_last=3, keep_daily=0, keep_weekly=0, keep_monthly=0, lock_wait=60)
+    assert postgres.partials() == []
+    assert postgres.sessions() == []
+
+
+def test_full_disks(postgres: Postgres) -> None:
+    """Disks of 20 sizes that a dump does not fit on; its size is not foretold, for a first one is small."""
+    chance = random.Random(f"{SEED} disk")
+    big = postgres.sql("SELECT pg_size_pretty(pg_table_size('big'))")
+    folder = postgres.folder
+    for number in range(MOMENTS):
+        postgres.folder = folder.with_name(f"disk-{number}")
+        with mounted(postgres.folder, f"{chance.randint(1, 15)}m"):
+            outcome = postgres.run("postgres_backup")
+            assert outcome.failed, f"moment {number}, seed {SEED}, {big}"
+            assert list(postgres.folder.iterdir()) == []
+    postgres.folder = folder
+    assert postgres.sessions() == []
+
+
+@pytest.mark.parametrize("kind", STRIKES)
+def test_struck_restores(postgres: Postgres, kind: str) -> None:
+    chance = random.Random(f"{SEED} {kind} restore")
+    backed_up = postgres.checksum()
+    postgres.back_up(keep_last=3)
+    seconds = usual_seconds(lambda: postgres.restore(**CONSENT, keep_old="0"))
+    for number in range(MOMENTS):
+        postgres.sql("DELETE FROM orders WHERE id = (SELECT max(id) FROM orders)")
+        changed = postgres.checksum()
+        told = strike(postgres, kind, chance, seconds, "postgres_restore", **CONSENT, keep_old="0")
+        assert postgres.checksum() in (backed_up, changed), f"moment {number}, seed {SEED}: {told}"
+        postgres.restore(**CONSENT, keep_old="0", lock_wait=60)
+        assert postgres.checksum() == backed_up, f"moment {number}, seed {SEED}: {told}"
+        require_tidy(postgres)

@@ -1,0 +1,290 @@
+"""A restore on a real Postgres: the new database or the old one serves at every moment, and nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.integration.conftest import Environment
+from tests.integration.postgres_backups import BIG, ROWS, SHOP, Postgres, longest_gap
+from tests.integration.test_postgres_backup import STRANGE
+
+SEED = os.environ.setdefault("RESTORE_SEED", str(random.SystemRandom().randrange(10**6)))
+CONSENT = {"replace": True, "confirm": "dev"}
+ITS_OWN = {"postgres"}
+
+
+@pytest.fixture(scope="module")
+def started(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    """One server for all tests of this file."""
+    root = tmp_path_factory.mktemp("pg")
+    folder = root / f"t{uuid.uuid4().hex[:8]}"
+    folder.mkdir()
+    environment = Environment(folder, root / "state", engine)
+    try:
+        Postgres(environment).begin()
+        yield environment
+    finally:
+        environment.clean_up()
+
+
+@pytest.fixture
+def postgres(started: Environment, tmp_path: Path) -> Iterator[Postgres]:
+    """A database of the test's own, the only one in the server but for its own."""
+    found = Postgres(started, f"shop_{uuid.uuid4().hex[:6]}")
+    found.folder = tmp_path / "backups"
+    found.make(SHOP)
+    yield found
+    for each in found.databases() - ITS_OWN:
+        quoted = each.replace('"', '""')
+        found.sql(f'DROP DATABASE "{quoted}" WITH (FORCE)', "postgres")
+
+
+def require_tidy(postgres: Postgres, *names: str) -> None:
+    """These databases, and no others; nobody is at work, everybody may come in."""
+    assert postgres.databases() == {*ITS_OWN, postgres.database, *names}
+    assert postgres.sessions() == []
+    open_to_all = "SELECT datallowconn FROM pg_database WHERE datname = current_database()"
+    assert postgres.sql(open_to_all) == "t"
+    assert postgres.sql("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'strata%'") == "0"
+
+
+def test_restore_brings_back_what_was_lost(postgres: Postgres) -> None:
+    before = postgres.checksum()
+    file = postgres.back_up().result["file"]
+    postgres.sql("DROP TABLE orders; DELETE FROM article; CREATE TABLE later (a int)")
+    refused = postgres.run("postgres_restore")
+    assert refused.failed
+    for part in (postgres.database, "is not empty", "replace=true and confirm=dev", "Nothing was changed"):
+        assert part in refused.message
+    assert postgres.run("postgres_restore", replace=True, confirm="prod").failed
+    planned = postgres.run("postgres_restore", "check", **CONSENT)
+    assert planned.changed
+    assert postgres.databases() == {*ITS_OWN, postgres.database}
+    outcome = postgres.restore(**CONSENT, assertions=["SELECT count(*) = 500 FROM orders"])
+    assert outcome.result["file"] == file
+    assert outcome.result["rows"] == ROWS
+    assert postgres.checksum() == before
+    assert postgres.sql("SELECT to_regclass('later') IS NULL") == "t"
+    require_tidy(postgres, outcome.result["old_database"])
+    assert postgres.try_sql("SELECT 1", outcome.result["old_database"])[0], "nobody can write to what is kept"
+
+
+def test_swapping_back_and_forth(postgres: Postgres) -> None:
+    before = postgres.checksum()
+    postgres.back_up()
+    postgres.sql("INSERT INTO article VALUES (501, 'late', 1)")
+    changed = postgres.checksum()
+    postgres.restore(**CONSENT, keep_old="7d")
+    assert postgres.checksum() == before
+    assert "is not empty" in postgres.run("postgres_restore", state="swapped_back").message
+    assert postgres.run("postgres_restore", "check", state="swapped_back", **CONSENT).changed
+    outcome = postgres.restore(state="swapped_back", **CONSENT)
+    assert postgres.checksum() == changed
+    require_tidy(postgres, outcome.result["old_database"])
+    time.sleep(1)
+    postgres.restore(state="swapped_back", **CONSENT)
+    assert postgres.checksum() == before
+
+
+def test_old_database_goes_when_its_time_is_over(postgres: Postgres) -> None:
+    postgres.back_up()
+    postgres.restore(**CONSENT, keep_old="0")
+    require_tidy(postgres)
+    kept = postgres.restore(**CONSENT, keep_old="20s").result["old_database"]
+    require_tidy(postgres, kept)
+    time.sleep(20)
+    outcome = postgres.restore(**CONSENT)
+    assert ("postgres", "drop") in outcome.actions
+    require_tidy(postgres, outcome.result["old_database"])
+    assert kept not in postgres.databases()
+    assert "is no period" in postgres.run("postgres_restore", keep_old="soon", **CONSENT).message
+
+
+def test_what_a_dump_does_not_hold_stays(postgres: Postgres) -> None:
+    name = postgres.database
+    role = f"teller_{name}"
+    postgres.sql(
+        f"""CREATE ROLE {role} LOGIN; ALTER DATABASE {name} OWNER TO {role}; REVOKE ALL ON DATABASE {name} FROM PUBLIC;
+        GRANT CONNECT ON DATABASE {name} TO {role}; ALTER DATABASE {name} SET search_path TO "$user", "a,b", public;
+        ALTER ROLE {role} IN DATABASE {name} SET work_mem = '5MB'; ALTER DATABASE {name} CONNECTION LIMIT 7;
+        COMMENT ON DATABASE {name} IS 'it''s the shop'; ALTER DATABASE {name} SET default_transaction_read_only = on;
+        ALTER TABLE article OWNER TO {role}; GRANT SELECT ON orders TO {role};"""
+    )
+    state = f"""
+        SELECT pg_get_userbyid(datdba), datconnlimit, datacl, shobj_description(oid, 'pg_database')
+          FROM pg_database WHERE datname = '{name}';
+        SELECT setrole::regrole, setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = setdatabase
+         WHERE datname = '{name}' ORDER BY 1;
+        SELECT relname, relowner::regrole, relacl FROM pg_class WHERE relname IN ('article', 'orders') ORDER BY 1"""
+    try:
+        before = postgres.sql(state)
+        file = postgres.back_up().result["file"]
+        postgres.restore(**CONSENT, keep_old="0")
+        assert postgres.sql(state) == before
+        postgres.sql(f"DROP DATABASE {name} WITH (FORCE)", "postgres")
+        outcome = postgres.restore(backup=file)
+        assert not outcome.result["replaced"]
+        assert postgres.sql(state) == before
+        require_tidy(postgres)
+    finally:
+        postgres.sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", "postgres")
+        postgres.sql(f"DROP ROLE {role}", "postgres")
+
+
+def test_role_that_is_missing_is_named(postgres: Postgres) -> None:
+    postgres.sql(f"CREATE ROLE gone_{postgres.database}; ALTER TABLE article OWNER TO gone_{postgres.database}")
+    postgres.back_up()
+    postgres.sql(f"DROP OWNED BY gone_{postgres.database} CASCADE; DROP ROLE gone_{postgres.database}")
+    outcome = postgres.run("postgres_restore", **CONSENT)
+    assert f"has no role gone_{postgres.database}" in outcome.message
+    require_tidy(postgres)
+
+
+def test_backup_of_another_environment(postgres: Postgres) -> None:
+    """Its roles mean nothing here: all belongs to the owner of the database."""
+    name = postgres.database
+    postgres.sql(f"CREATE ROLE app_{name} LOGIN; CREATE ROLE other_{name}; ALTER TABLE orders OWNER TO other_{name}")
+    file = Path(postgres.back_up().result["file"])
+    manifest = json.loads(file.with_suffix(".json").read_text())
+    project = f"{postgres.environment.folder.name}-prod"
+    manifest.update(environment="prod", project=project, name="shop_prod")
+    file.with_suffix(".json").write_text(json.dumps(manifest))
+    postgres.sql(
+        f"DROP OWNED BY other_{name} CASCADE; DROP ROLE other_{name}; ALTER DATABASE {name} OWNER TO app_{name}"
+    )
+    try:
+        found = {"from_environment": "prod", "from_database": "shop_prod", "keep_old": "0"}
+        postgres.restore(**found, **CONSENT)
+        owners = (
+            "SELECT DISTINCT relowner::regrole FROM pg_class WHERE relname IN ('article', 'orders', 'orders_id_seq')"
+        )
+        assert postgres.sql(owners) == f"app_{name}"
+        assert postgres.sql("SELECT count(*) FROM orders", user=f"app_{name}") == "500"
+        require_tidy(postgres)
+    finally:
+        postgres.sql(f"DROP DATABASE {name} WITH (FORCE)", "postgres")
+        postgres.sql(f"DROP ROLE app_{name}", "postgres")
+
+
+def test_strange_names(started: Environment, tmp_path: Path) -> None:
+    postgres = Postgres(started, STRANGE)
+    postgres.folder = tmp_path
+    postgres.make(SHOP)
+    before = postgres.checksum()
+    postgres.back_up()
+    postgres.sql("DELETE FROM orders")
+    outcome = postgres.restore(**CONSENT)
+    assert postgres.checksum() == before
+    require_tidy(postgres, outcome.result["old_database"])
+    for each in (STRANGE, outcome.result["old_database"]):
+        quoted = each.replace('"', '""')
+        postgres.sql(f'DROP DATABASE "{quoted}" WITH (FORCE)', "postgres")
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "no manifest"])
+def test_damaged_backup_is_refused_before_anything_is_touched(postgres: Postgres, damage: str) -> None:
+    path = Path(postgres.back_up(state="present").result["file"])
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1 if damage == "flip" else 0
+    path.write_bytes(content[:-1] if damage == "cut" else content)
+    if damage == "no manifest":
+        path.with_suffix(".json").unlink()
+    outcome = postgres.run("postgres_restore", backup=str(path), **CONSENT)
+    assert outcome.failed
+    assert ("has no manifest" if damage == "no manifest" else "is damaged") in outcome.message
+    assert "Nothing was changed" in outcome.message
+    require_tidy(postgres)
+
+
+def test_backup_that_fails_at_its_last_statement_changes_nothing(postgres: Postgres) -> None:
+    """The last that a dump does is to fill its materialised views; this one cannot be filled elsewhere."""
+    postgres.sql(
+        """CREATE MATERIALIZED VIEW last AS
+           SELECT 1 / CASE WHEN current_database() LIKE 'strata_new%' THEN 0 ELSE 1 END AS one"""
+    )
+    before = postgres.checksum()
+    postgres.back_up()
+    outcome = postgres.run("postgres_restore", **CONSENT)
+    assert outcome.failed
+    assert "division by zero" in outcome.message
+    assert f"Database {postgres.database} is as it was" in outcome.message
+    assert postgres.checksum() == before
+    require_tidy(postgres)
+
+
+def test_copy_that_is_not_what_was_backed_up_changes_nothing(postgres: Postgres) -> None:
+    before = postgres.checksum()
+    manifest = Path(postgres.back_up().result["file"]).with_suffix(".json")
+    for assertion, rows, told in (("SELECT false", 500, "does not hold"), ("SELECT true", 499, "has 500 rows where")):
+        manifest.write_text(
+            json.dumps(
+                {**(found := json.loads(manifest.read_text())), "rows": {**found["rows"], "public.article": rows}}
+            )
+        )
+        outcome = postgres.run("postgres_restore", **CONSENT, assertions=[assertion])
+        assert told in outcome.message
+        assert f"Database {postgres.database} is as it was" in outcome.message
+        assert postgres.checksum() == before
+        require_tidy(postgres)
+
+
+def test_clients_are_cut_for_less_than_two_seconds(postgres: Postgres) -> None:
+    """A writer and two readers that connect anew; their longest gap, the start of the restore included."""
+    postgres.back_up()
+    with postgres.clients(3, "INSERT INTO orders (article) VALUES (1);") as answered:
+        while len(answered) < 30:
+            time.sleep(0.05)
+        outcome = postgres.restore(**CONSENT, timeout=120)
+        seen = len(answered)
+        while len(answered) < seen + 60:
+            time.sleep(0.05)
+    gap = longest_gap(answered)
+    print(f"longest gap {gap:.2f} s, swap {outcome.result['swap_seconds']:.2f} s, {len(answered)} answers")
+    assert gap < 2
+
+
+def test_kills_at_random_moments_lose_nothing(postgres: Postgres) -> None:
+    """What serves is the old database or the restored one; the next restore finds nothing in its way."""
+    print(f"RESTORE_SEED={SEED}")
+    chance = random.Random(SEED)
+    postgres.sql(BIG.format(rows=60_000))
+    backed_up = postgres.checksum()
+    postgres.back_up()
+    postgres.sql("DELETE FROM orders")
+    changed = postgres.checksum()
+    began = time.monotonic()
+    postgres.restore(**CONSENT, keep_old="0")
+    usual = time.monotonic() - began
+    for _try in range(4):
+        postgres.sql("DELETE FROM orders")
+        running = postgres.start("postgres_restore", **CONSENT, keep_old="0")
+        time.sleep(chance.uniform(0.3, 1) * usual)
+        running.send_signal(chance.choice([signal.SIGKILL, signal.SIGTERM]))
+        running.communicate(timeout=60)
+        assert postgres.checksum() in (backed_up, changed)
+        outcome = postgres.restore(**CONSENT, keep_old="0", lock_wait=60)
+        assert not outcome.failed
+        assert postgres.checksum() == backed_up
+        require_tidy(postgres)
+
+
+def test_project_is_found_by_what_the_options_say(postgres: Postgres) -> None:
+    environment = postgres.environment
+    project = f"{environment.folder.name}-dev"
+    engine = {"docker_host": "unix:///var/run/docker.sock", "command_timeout": 60, "service": "postgres"}
+    (environment.folder / "named.env").write_text(f"COMPOSE_PROJECT_NAME={project}\n")
+    postgres.back_up()
+    for found in ({"env_files": ["named.env"]}, {"project_name": project}):
+        outcome = postgres.run("postgres_restore", "check", **engine, **found, **CONSENT)
+        assert not outcome.failed, outcome.message
+        assert outcome.result["project"] == project

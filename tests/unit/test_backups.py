@@ -1,0 +1,125 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which backups are kept, what they are called, and what of a database comes back beside its content."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils.postgres import _backups, _counts, _database, _names
+from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import Backup, Keep
+from ansible_collections.strata.compose.plugins.module_utils.postgres._database import Database
+
+from tests.unit.tables import each, table
+
+CASES = table("backups")
+DATABASE = Database({}, "owner", "UTF8", -1, None, None, [], [], [], 100, 1000, False, "postgres", "17.0", 170000, "")
+
+
+def backup(told):
+    """``2026-01-01 at 3 restored bad``."""
+    day, *words = str(told).split()
+    hour = int(words[1]) if words[:1] == ["at"] else 0
+    return Backup(
+        file=str(told),
+        sha256="",
+        bytes=100,
+        started=f"{day}T{hour:02d}:00:00Z",
+        finished="",
+        seconds=1,
+        project="shop-prod",
+        environment="prod",
+        service="postgres",
+        name="shop",
+        image="",
+        dumped_by="17.0",
+        compression="zstd:1",
+        database={},
+        rows={},
+        verified="restore" if "restored" in words else "decode",
+        verification={"cause": "rows differ"} if "bad" in words else None,
+    )
+
+
+@each(CASES["retention"])
+def test_retention(case):
+    keep = Keep(**{**dict.fromkeys(("last", "daily", "weekly", "monthly"), 0), **case["keep"]})
+    found = _backups.to_remove(map(backup, case["backups"]), keep)
+    assert [each.file for each in found] == [str(each) for each in case["removed"]]
+
+
+@each(CASES["latest"])
+def test_latest(case):
+    found = _backups.latest(map(backup, case["backups"]), case.get("verified", False))
+    assert (found.file if found else None) == (str(case["latest"]) if case["latest"] else None)
+
+
+@each(CASES["file names"])
+def test_file_name(case):
+    assert _backups.file_name(case["environment"], case["database"], "2026-11-21T01:02:03Z", "5f0c2a11") == case["name"]
+
+
+@each(CASES["lists"])
+def test_list_of_names(case):
+    assert _database.split_names(case["value"]) == case["names"]
+
+
+@each(CASES["statements"])
+def test_state_of_a_database(case):
+    found = _database.restored_state("app", replace(DATABASE, **case["differs"]), {"owner", "teller"})
+    assert [[each.template, *each.arguments] for each in found] == case["statements"]
+
+
+@each(CASES["creation"])
+def test_creation(case):
+    found = _database.create("new", replace(DATABASE, facts=case["facts"]), "owner", case["major"])
+    assert found.template == case["statement"]
+    assert found.template.count("%") == len(found.arguments)
+
+
+@each(CASES["periods"])
+def test_period(case):
+    if case["seconds"] is None:
+        with pytest.raises(ComposeFailure, match="is no period"):
+            _names.period(case["told"])
+    else:
+        assert _names.period(case["told"]) == timedelta(seconds=case["seconds"])
+
+
+@each(CASES["differences"])
+def test_differences(case):
+    assert _counts.differences(case["expected"], case["found"]) == case["told"]
+
+
+NOW = datetime(2026, 11, 21, 1, 2, 3, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize("database", ["shop", "ü" * 31, "x" * 63, "strata_new_0123abcd"])
+def test_old_database_is_known_by_its_name(database):
+    name = _names.old_name(database, NOW, timedelta(days=1))
+    assert len(name.encode()) <= 63
+    assert [each.name for each in _names.kept([name, database, "other"], database)] == [name]
+    assert _names.kept([name], "other") == []
+    assert _names.expired([name, database], NOW + timedelta(hours=23)) == []
+    assert _names.expired([name, database], NOW + timedelta(days=1)) == [name]
+    assert _names.leftovers([name, _names.new_name("0123abcd")]) == ["strata_new_0123abcd"]
+
+
+def test_newest_old_database_comes_first():
+    names = [_names.old_name("shop", NOW + timedelta(hours=hour), timedelta(days=9 - hour)) for hour in (2, 3, 1)]
+    assert [each.name for each in _names.kept(names, "shop")] == [names[1], names[0], names[2]]
+
+
+def test_needed_space_follows_the_last_backup():
+    assert _backups.needed_space(DATABASE, None) == 600
+    last = replace(backup("2026-01-01"), database=vars(replace(DATABASE, tables_size=500)))
+    assert _backups.needed_space(DATABASE, last) == 240
+
+
+def test_counts_are_read_from_among_other_lines():
+    printed = 'NOTICE: x\nSTRATA-COUNTED ["public.a", 3]\nSTRATA-COUNTED ["m", "002"]\nSTRATA-COUNTED ["n", null]\n'
+    assert _counts.counted(printed) == ({"public.a": 3}, {"m": "002"})

@@ -19,6 +19,7 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 from ansible_collections.strata.compose.plugins.module_utils._journal import Journal, JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
+from ansible_collections.strata.compose.plugins.module_utils._output import write_line
 from ansible_collections.strata.compose.plugins.module_utils._record import audit
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import ReleaseStore
@@ -37,7 +38,7 @@ LOCK_WAIT = 900.0
 def main(argv: t.Sequence[str]) -> int:
     """Settle all projects of the state folder that is given; 1 when one could not be."""
     if len(argv) != 2 or not os.path.isdir(argv[1]):
-        _tell(sys.stderr, f"usage: {argv[0]} STATE_DIR, a folder such as /var/lib/strata")
+        write_line(sys.stderr, f"usage: {argv[0]} STATE_DIR, a folder such as /var/lib/strata")
         return 2
     return max([_settled_and_told(argv[1], project) for project in unsettled(argv[1])], default=0)
 
@@ -51,21 +52,15 @@ def _path(state_dir: str, project: str) -> str:
     return JournalFile(os.path.join(state_dir, project)).path
 
 
-def _tell(stream: t.TextIO, text: str) -> None:
-    """Write a line at once; it goes to the host's journal."""
-    stream.write(f"{text}\n")
-    stream.flush()
-
-
 def _settled_and_told(state_dir: str, project: str) -> int:
     redactor = Redactor()
     try:
-        _tell(sys.stdout, redactor.mask(f"{project}: {_settled(state_dir, project, redactor)}"))
+        write_line(sys.stdout, redactor.mask(f"{project}: {_settled(state_dir, project, redactor)}"))
     except ComposeFailure as failure:
-        _tell(sys.stderr, redactor.mask(f"{project}: {failure.message}"))
+        write_line(sys.stderr, redactor.mask(f"{project}: {failure.message}"))
         return 1
     except Exception:  # Told as a whole; the other projects have no part in it.
-        _tell(sys.stderr, redactor.mask(f"{project}: {traceback.format_exc()}"))
+        write_line(sys.stderr, redactor.mask(f"{project}: {traceback.format_exc()}"))
         return 1
     return 0
 

@@ -135,3 +135,9 @@ def prune(folder: str) -> None:
 def file_name(service: str, token: str) -> str:
     """A name that sorts by time and is not given twice."""
     return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{service}-{token}"
+
+
+def write_line(stream: t.TextIO, text: str) -> None:
+    """Write a line at once, for programs that run without Ansible and are read in the host's journal."""
+    stream.write(f"{text}\n")
+    stream.flush()

@@ -160,7 +160,7 @@ class Postgres:
         """Clients that ask one thing again and again and connect anew when they are cut; when each was answered."""
         answered: list[float] = []
         stop = threading.Event()
-        threads = [threading.Thread(target=self._ask, args=(text, stop, answered)) for _ in range(count)]
+        threads = [threading.Thread(target=self._ask, args=(text, stop, answered)) for _number in range(count)]
         for each in threads:
             each.start()
         try:

@@ -100,9 +100,9 @@ def test_old_database_goes_when_its_time_is_over(postgres: Postgres) -> None:
     postgres.back_up()
     postgres.restore(**CONSENT, keep_old="0")
     require_tidy(postgres)
-    kept = postgres.restore(**CONSENT, keep_old="20s").result["old_database"]
+    kept = postgres.restore(**CONSENT, keep_old="9s").result["old_database"]
     require_tidy(postgres, kept)
-    time.sleep(20)
+    time.sleep(9)
     outcome = postgres.restore(**CONSENT)
     assert ("postgres", "drop") in outcome.actions
     require_tidy(postgres, outcome.result["old_database"])
@@ -265,7 +265,7 @@ def test_kills_at_random_moments_lose_nothing(postgres: Postgres) -> None:
     began = time.monotonic()
     postgres.restore(**CONSENT, keep_old="0")
     usual = time.monotonic() - began
-    for _try in range(4):
+    for _try in range(3):
         postgres.sql("DELETE FROM orders")
         running = postgres.start("postgres_restore", **CONSENT, keep_old="0")
         time.sleep(chance.uniform(0.3, 1) * usual)

@@ -14,6 +14,7 @@ import traceback
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._output import write_line
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._spec import POSTGRES_BACKUP
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backup import run
@@ -27,7 +28,7 @@ LOCK_WAIT = 3600
 def main(argv: t.Sequence[str]) -> int:
     """Make a backup, and restore it for a test if the file of options has ``verify``; 1 when that failed."""
     if len(argv) != 2:
-        print(f"usage: {argv[0]} OPTIONS.json", file=sys.stderr)
+        write_line(sys.stderr, f"usage: {argv[0]} OPTIONS.json")
         return 2
     with open(argv[1], encoding="utf-8") as file:
         given = json.load(file)
@@ -45,11 +46,11 @@ def _told(options: dict[str, t.Any]) -> int:
     name = f"{options['project_dir']}, {options['environment']}, database {options['database']}"
     try:
         for each in run(options, redactor, False)["actions"]:
-            print(redactor.mask(f"{name}: {each['action']} {each['reason']}"), flush=True)
+            write_line(sys.stdout, redactor.mask(f"{name}: {each['action']} {each['reason']}"))
     except ComposeFailure as failure:
-        print(redactor.mask(f"{name}: {failure.message}"), file=sys.stderr, flush=True)
+        write_line(sys.stderr, redactor.mask(f"{name}: {failure.message}"))
         return 1
     except Exception:  # Told as a whole, and masked.
-        print(redactor.mask(f"{name}: {traceback.format_exc()}"), file=sys.stderr, flush=True)
+        write_line(sys.stderr, redactor.mask(f"{name}: {traceback.format_exc()}"))
         return 1
     return 0

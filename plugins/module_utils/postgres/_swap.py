@@ -79,19 +79,24 @@ class _Ending(threading.Thread):
     def __init__(self, server: Server, database: str) -> None:
         super().__init__()
         self.server, self.database = server, database
+        # Asked for before, for afterwards another one has the name.
+        query = f"SELECT oid::bigint FROM pg_database WHERE datname = {_sql.literal(database)}"
+        self.number = int(server.value(query))
 
     def run(self) -> None:
         try:
-            self.server.psql(f"SET statement_timeout = '20s';\n{_block(self.server.application, self.database)}")
+            self.server.psql(
+                f"SET statement_timeout = '20s';\n{_block(self.server.application, self.database, self.number)}"
+            )
         except ComposeFailure:
             # The renaming then tells that the database is in use.
             return
 
 
-def _block(application: str, database: str) -> str:
+def _block(application: str, database: str, number: int) -> str:
     body = f"""
 DECLARE
-  the_database oid := (SELECT oid FROM pg_database WHERE datname = {_sql.literal(database)});
+  the_database oid := {number:d};
   is_seen boolean := false;
   is_locked boolean;
 BEGIN
@@ -100,6 +105,8 @@ BEGIN
       SELECT FROM pg_locks WHERE locktype = 'object' AND classid = 'pg_database'::regclass AND objid = the_database
          AND mode = 'AccessExclusiveLock' AND granted);
     EXIT WHEN is_seen AND NOT is_locked;
+    EXIT WHEN NOT EXISTS (
+      SELECT FROM pg_database WHERE oid = the_database AND datname = {_sql.literal(database)});
     is_seen := is_seen OR is_locked;
     IF is_locked THEN
       PERFORM pg_terminate_backend(pid) FROM pg_stat_activity

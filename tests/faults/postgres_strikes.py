@@ -25,7 +25,7 @@ from tests.integration.postgres_backups import BIG, Postgres
 from tests.integration.test_postgres_backup import mounted
 from tests.integration.test_postgres_restore import CONSENT, require_tidy
 
-MOMENTS = 20
+MOMENTS = int(os.environ.get("POSTGRES_MOMENTS", "20"))
 ROWS = 700_000
 """A dump of about 25 MB out of 100 MB of data."""
 
@@ -66,10 +66,11 @@ STRIKES: dict[str, Strike] = {
 
 
 @pytest.fixture(scope="module")
-def postgres(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     root = tmp_path_factory.mktemp("pg")
     folder = root / f"t{uuid.uuid4().hex[:8]}"
     folder.mkdir()
+    engine = docker.from_env()
     found = Postgres(Environment(folder, root / "state", engine))
     try:
         found.begin(in_memory=False)
@@ -78,6 +79,7 @@ def postgres(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFacto
         yield found
     finally:
         found.environment.clean_up()
+        engine.close()
 
 
 def strike(postgres: Postgres, kind: str, chance: random.Random, seconds: float, module: str, **options: object) -> str:

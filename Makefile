@@ -60,7 +60,7 @@ unit: venv ## pure tests, in milliseconds
 
 .PHONY: integration
 integration: images ## tests on a real engine
-	pytest tests/integration --numprocesses 3
+	pytest tests/integration --numprocesses 3 --ignore tests/integration/test_postgres_faults.py
 
 .PHONY: molecule
 molecule: images ## the roles and playbooks, by molecule
@@ -70,6 +70,10 @@ molecule: images ## the roles and playbooks, by molecule
 .PHONY: faults
 faults: images ## deployments that are killed, cancelled, cut off; options as in FAULTS="-k gate"
 	$(AS_ROOT) .venv/bin/python -m pytest tests/faults --numprocesses 2 --dist worksteal $(FAULTS)
+
+.PHONY: faults-postgres
+faults-postgres: images ## databases whose operations are killed, at random moments
+	pytest tests/integration/test_postgres_faults.py tests/faults/postgres_strikes.py
 
 .PHONY: faults-fast
 faults-fast: ## a dozen of them

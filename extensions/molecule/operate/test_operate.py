@@ -86,7 +86,8 @@ def test_without_a_limit_nothing_is_changed(run: Run, playbook: str) -> None:
 @pytest.mark.usefixtures("others_stay")
 def test_all_environments_may_be_looked_at_together(hosts: Hosts, run: Run, playbook: str) -> None:
     printed = done(run("ansible-playbook", f"playbooks/{playbook}.yml"))
-    assert printed.count("changed=0") == len(hosts)
+    # A plan tells what would change: the database in memory of test has lost its migration if it was restarted.
+    assert printed.count("failed=0" if playbook == "plan" else "changed=0") == len(hosts)
 
 
 def test_an_environment_is_stopped_ad_hoc(hosts: Hosts, run: Run, others_stay: Callable[[str], None]) -> None:

@@ -93,12 +93,23 @@ def run_database(options: Options, redactor: Redactor, check: bool, diff: bool) 
 def find_by_name(options: Options, redactor: Redactor) -> tuple[Cli, ReleaseStore]:
     """CLI and releases of an environment whose files may be gone."""
     directory = os.path.abspath(options["project_dir"])
-    env_files = find_env_files(directory, options["environment"], options["env_files"], os.path.isfile)
+    env_files = find_env_files(directory, options["environment"], _env_files(options, directory), os.path.isfile)
     variables = variables_of(env_files)
     redactor.learn(secrets_of(variables))
     store = ReleaseStore(state_dir_of(options), name_of(options, variables))
     learn_generated(redactor, store.folder)
     return Cli(directory, options["docker_host"], options["command_timeout"]), store
+
+
+def _env_files(options: Options, directory: str) -> list[str] | None:
+    """The option, without files that need not be there: nothing is resolved then, and a name is all that they tell.
+
+    The connection of a database is prepared to be written to one of them, and a project may have left its host.
+    """
+    is_before = options.get("database_state") == "prepared" or options.get("service") == ""
+    if not options["env_files"] or (os.path.isdir(directory) and not is_before):
+        return t.cast("list[str] | None", options["env_files"])
+    return [each for each in options["env_files"] if os.path.isfile(os.path.join(directory, each))] or None
 
 
 def _performer(state: str) -> t.Callable[[Operation], Result]:

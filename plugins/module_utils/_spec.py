@@ -171,6 +171,7 @@ POSTGRES_RESTORE: Spec = {
     "backup": POSTGRES_BACKUP["backup"],
     "from_environment": {"type": "str"},
     "from_database": {"type": "str"},
+    "masking": {"type": "list", "elements": "path", "default": []},
     "assertions": POSTGRES_BACKUP["assertions"],
     "replace": {"type": "bool", "default": False},
     "confirm": {"type": "str"},

@@ -294,6 +294,13 @@ connection:
   type: dict
   sample:
     DATABASE_URL: postgresql://shop:********@postgres:5432/shop
+psql:
+  description:
+    - The command, to be typed on the host, that opens C(psql) as the superuser. V(none) if the server does not run.
+  returned: success, except for O(state=absent)
+  type: list
+  elements: str
+  sample: [docker, exec, --interactive, --tty, shop-prod-postgres-1, psql]
 backup_file:
   description: The backup that was taken first.
   returned: O(state=absent), with O(backup)

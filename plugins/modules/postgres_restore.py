@@ -59,6 +59,17 @@ options:
     description:
       - The name that the database had when it was backed up, if that is not O(database).
     type: str
+  masking:
+    description:
+      - SQL files on the managed host, relative to O(project_dir), that take out of the restored data what must not be
+        in O(environment), such as names and addresses of customers. They run in this order, each as one transaction
+        and as the owner of the database.
+      - Until they and O(assertions) have succeeded, nobody but a superuser can connect to the restored database. When
+        one fails, it is removed, and the database that serves stays.
+      - Files are SQL for the server. Commands of C(psql), such as C(\!), are syntax errors.
+    type: list
+    elements: path
+    default: []
   assertions:
     description:
       - Queries that have to return one true value in the restored database before it takes the old one's place.
@@ -108,12 +119,15 @@ EXAMPLES = r"""
     replace: true
     confirm: prod
 
-- name: Bring the data of prod to staging on the same host
+- name: Bring the data of prod to staging on the same host, without what is personal in it
   strata.compose.postgres_restore:
     project_dir: /opt/shop
     environment: staging
     database: shop
     from_environment: prod
+    masking: [masking/customers.sql]
+    assertions:
+      - SELECT count(*) = 0 FROM customer WHERE email NOT LIKE '%@example.org'
     replace: true
     confirm: staging
 """

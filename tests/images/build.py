@@ -69,6 +69,7 @@ RECIPES = (
     Recipe("busybox:1", "busybox"),
     Recipe("shop-api:1.0.0", f"{SHOP}/api", published=False),
     Recipe("shop-app:1.0.0", f"{SHOP}/app", published=False),
+    Recipe("ledger-api:1.0.0", "../../examples/ledger/api", published=False),
     Recipe("strata-managed-host:latest", "managed-host", published=False),
     Recipe("strata-registry:latest", "registry", published=False, wanted=False),
     *(

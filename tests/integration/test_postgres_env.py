@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
+import subprocess
 import time
 from collections.abc import Iterator
 
@@ -435,3 +439,38 @@ def test_options_of_the_environment(fresh: Environment):
             filters={"label": f"com.docker.compose.project=named-{fresh.folder.name}"}
         ):
             network.remove()
+
+
+def test_env_file_that_the_connection_is_for_need_not_be_there_yet(shop: Environment):
+    (shop.folder / "plain.env").write_text("LEVEL=info\n")
+    files = {"env_files": ["plain.env", "to-come.env"]}
+    url = connection(shop, database="early", **files)["DATABASE_URL"]
+    refused_now = have(shop, database="early", **files)
+    assert "to-come.env" in refused_now.message
+    (shop.folder / "to-come.env").write_text("\n")
+    succeed(shop, database="early", **files)
+    assert login(shop, url) == ["early_owner"]
+
+
+def test_command_that_opens_psql_works_as_it_is_typed(shop: Environment):
+    name = 'a "b" $c'
+    argv = succeed(shop, database=name).result["psql"]
+    assert typed(argv, "SELECT 'in ' || current_database();\n\\q\n").count(f"in {name}") == 1
+
+
+def typed(argv: list[str], text: str) -> str:
+    """What a command prints on a terminal on which somebody types."""
+    own, other = pty.openpty()
+    with subprocess.Popen(argv, stdin=other, stdout=other, stderr=other) as process:
+        os.close(other)
+        os.write(own, text.encode())
+        printed = b"".join(_read_all(own))
+        assert process.wait(timeout=30) == 0, printed
+    os.close(own)
+    return printed.decode()
+
+
+def _read_all(terminal: int) -> Iterator[bytes]:
+    with contextlib.suppress(OSError):  # the end of a terminal, on Linux
+        while part := os.read(terminal, 4096):
+            yield part

@@ -176,6 +176,56 @@ def test_backup_of_another_environment(postgres: Postgres) -> None:
         postgres.sql(f"DROP ROLE app_{name}", "postgres")
 
 
+def masking(postgres: Postgres, name: str, sql: str) -> str:
+    path = postgres.environment.folder / "masking" / f"{postgres.database}-{name}.sql"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(sql)
+    return str(path.relative_to(postgres.environment.folder))
+
+
+def test_masking_runs_before_the_assertions_and_the_swap(postgres: Postgres) -> None:
+    names = masking(postgres, "names", "UPDATE article SET name = 'masked $1 %s ' || id; SELECT '\\! touch /tmp/ran';")
+    more = masking(postgres, "more", "DELETE FROM orders WHERE id > 7; -- a comment at the end")
+    postgres.back_up()
+    outcome = postgres.restore(
+        masking=[names, more], assertions=["SELECT count(*) = 500 FROM article WHERE name LIKE 'masked %'"], **CONSENT
+    )
+    assert postgres.sql("SELECT count(*) FROM orders; SELECT name FROM article WHERE id = 3") == "7\nmasked $1 %s 3"
+    require_tidy(postgres, outcome.result["old_database"])
+
+
+def test_masking_that_fails_leaves_the_database_as_it_was(postgres: Postgres) -> None:
+    before = postgres.checksum()
+    good = masking(postgres, "good", "DELETE FROM orders;")
+    bad = masking(postgres, "bad", "DELETE FROM article; UPDATE no_such_table SET a = 1;")
+    postgres.back_up()
+    outcome = postgres.run("postgres_restore", masking=[good, bad], **CONSENT)
+    assert outcome.failed
+    for part in (bad, "no_such_table", "is as it was"):
+        assert part in outcome.message
+    missing = postgres.run("postgres_restore", masking=["masking/none.sql"], **CONSENT)
+    assert missing.failed
+    assert "masking/none.sql cannot be read" in missing.message
+    assert postgres.checksum() == before
+    require_tidy(postgres)
+
+
+def test_masking_runs_as_the_owner_and_not_as_the_superuser(postgres: Postgres) -> None:
+    role = f'"o""{postgres.database}"'
+    postgres.sql(
+        f"CREATE ROLE {role}; ALTER TABLE article OWNER TO {role}; ALTER DATABASE {postgres.database} OWNER TO {role}"
+    )
+    postgres.back_up()
+    tried = masking(postgres, "tried", "CREATE ROLE escaped SUPERUSER;")
+    try:
+        outcome = postgres.run("postgres_restore", masking=[tried], **CONSENT)
+        assert "42501" in outcome.message, "insufficient_privilege"
+        require_tidy(postgres)
+    finally:
+        postgres.sql(f"DROP DATABASE {postgres.database} WITH (FORCE)", "postgres")
+        postgres.sql(f"DROP ROLE {role}", "postgres")
+
+
 def test_strange_names(started: Environment, tmp_path: Path) -> None:
     postgres = Postgres(started, STRANGE)
     postgres.folder = tmp_path

@@ -13,6 +13,7 @@ from ansible_collections.strata.compose.plugins.module_utils._snapshot import ob
 from ansible_collections.strata.compose.plugins.module_utils.postgres import _connection, _converge
 from ansible_collections.strata.compose.plugins.module_utils.postgres._converge import Change
 from ansible_collections.strata.compose.plugins.module_utils.postgres._observed import Observed
+from ansible_collections.strata.compose.plugins.module_utils.postgres._server import by_hand
 from ansible_collections.strata.compose.plugins.module_utils.postgres._task import Task
 
 Result = dict[str, t.Any]
@@ -35,6 +36,7 @@ def told(
         **facts,
         "server_version": seen.version_told if seen else None,
         "connection": dict(connection),
+        "psql": by_hand(task.containers(), task.wish.database),
         **({"warnings": warnings} if warnings else {}),
     }
 

@@ -14,7 +14,7 @@ from ansible_collections.strata.compose.plugins.module_utils import _operations
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._spec import POSTGRES, POSTGRES_BACKUP
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
-from ansible_collections.strata.compose.plugins.module_utils.postgres import _own, _work
+from ansible_collections.strata.compose.plugins.module_utils.postgres import _names, _own, _work
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backup import back_up
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backup_folder import BackupFolder, folder_of
 from ansible_collections.strata.compose.plugins.module_utils.postgres._converge import Change
@@ -23,7 +23,7 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres._observe i
 from ansible_collections.strata.compose.plugins.module_utils.postgres._observed import MAINTENANCE, Observed
 from ansible_collections.strata.compose.plugins.module_utils.postgres._outcome import told_changes
 from ansible_collections.strata.compose.plugins.module_utils.postgres._server import Server
-from ansible_collections.strata.compose.plugins.module_utils.postgres._sql import Statement, literal
+from ansible_collections.strata.compose.plugins.module_utils.postgres._sql import Statement
 from ansible_collections.strata.compose.plugins.module_utils.postgres._task import Task
 from ansible_collections.strata.compose.plugins.module_utils.postgres._verify import verify
 from ansible_collections.strata.compose.plugins.module_utils.postgres._wish import Wish
@@ -76,11 +76,11 @@ def _require_confirmation(task: Task) -> None:
 
 def _require_alone(task: Task, server: Server) -> None:
     """The server goes with all that is in it, so there must be nothing besides."""
-    name = literal(task.wish.database)
-    others = server.value(
-        f"SELECT json_agg(datname ORDER BY datname) FROM pg_database "
-        f"WHERE NOT datistemplate AND datname NOT IN ('{MAINTENANCE}', {name})"
-    )
+    name = task.wish.database
+    found = server.value("SELECT json_agg(datname ORDER BY datname) FROM pg_database WHERE NOT datistemplate")
+    # Those that a restore has replaced are kept for a time only, and that was said then.
+    kept = {each.name for each in _names.kept(found, name)}
+    others = [each for each in found if each not in {MAINTENANCE, name, *kept}]
     if others:
         raise ComposeFailure(
             f"the server of {task.project} would go with database {', '.join(others)}, of which no backup would be "

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._record import audit
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
-from ansible_collections.strata.compose.plugins.module_utils.postgres import _archive, _database, _names
+from ansible_collections.strata.compose.plugins.module_utils.postgres import _archive, _database, _masking, _names
 from ansible_collections.strata.compose.plugins.module_utils.postgres._checks import require_copy, run_assertions
 from ansible_collections.strata.compose.plugins.module_utils.postgres._restore_plan import (
     ROLES,
@@ -54,6 +54,7 @@ def run(options: Options, redactor: Redactor, check: bool) -> Result:
 def restore(work: Work) -> Result:
     """Restore into a new database, prove it, and swap."""
     backup, folder = wanted(work)
+    masks = _masking.read(work.options["masking"], work.options["project_dir"])
     folder.check(backup)
     server = work.server()
     plan = plan_of(work, backup, folder, server)
@@ -64,7 +65,7 @@ def restore(work: Work) -> Result:
     new = _names.new_name(server.token)
     with ending_sessions(work, server):
         try:
-            _fill(work, server, plan, new)
+            _fill(work, server, plan, masks, new)
             work.cancellation.touch()
             aside, seconds = _swapped(work, server, plan, new)
         except BaseException:
@@ -133,7 +134,7 @@ def _drop_if_possible(server: Server, name: str) -> None:
         return
 
 
-def _fill(work: Work, server: Server, plan: Plan, new: str) -> None:
+def _fill(work: Work, server: Server, plan: Plan, masks: _masking.Masks, new: str) -> None:
     """Restore into a new database and hold it against what was counted when the backup was made."""
     origin = plan.backup.origin
     server.execute([_database.create(new, origin, plan.owner, plan.tools.major)])
@@ -144,6 +145,7 @@ def _fill(work: Work, server: Server, plan: Plan, new: str) -> None:
             else:
                 _archive.restore(server, new, file, (), work.options["timeout"])
         require_copy(server, new, plan.backup.rows)
+        _masking.mask(server, new, plan.owner, masks, work.options["timeout"])
         run_assertions(server, new, work.options["assertions"])
         server.psql("ANALYZE;\n", new, timeout=work.options["timeout"])
     except ComposeFailure as failure:

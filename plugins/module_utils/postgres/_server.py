@@ -90,6 +90,16 @@ class Server:
         )
 
 
+def by_hand(containers: t.Sequence[Container], database: str) -> list[str] | None:
+    """The command that opens psql as the superuser in the first container that runs; ``None`` when none does."""
+    running = [each.name for each in containers if each.is_running]
+    if not running:
+        return None
+    # With all of psql's manners, and so without the options that output to be read by us has.
+    script = f'exec psql --username={SUPERUSER} --dbname="$1"'
+    return ["docker", *compose.execute(running[0], True, ["--tty"], ["sh", "-c", script, "sh", database])]
+
+
 def find_server(cli: Cli, project: str, service: str, operation: str) -> Server:
     """The running server of a service; raises `ComposeFailure` when there is none."""
     containers = observe(cli, project).of(service)

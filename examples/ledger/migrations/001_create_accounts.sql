@@ -1,0 +1,8 @@
+-- migrate:up
+CREATE TABLE accounts (
+    name text PRIMARY KEY,
+    holder text NOT NULL DEFAULT ''
+);
+
+-- migrate:down
+DROP TABLE accounts;

@@ -18,8 +18,10 @@ description:
 author:
   - The strata.compose authors (@strata-collections)
 extends_documentation_fragment:
-  - strata.compose._environment
   - strata.compose._attributes
+  - strata.compose._project
+  - strata.compose._layers
+  - strata.compose._operation
 attributes:
   check_mode:
     description: Tells the plan without a writing call to the engine and without a write to the host.
@@ -140,17 +142,6 @@ options:
         serves without its migrations. A roll back is never refused.
     type: bool
     default: true
-  lock_wait:
-    description:
-      - Seconds to wait for another operation on the same project to end. With V(0) it fails at once and names who is at
-        work. The collection's playbooks wait 900 seconds.
-    type: int
-    default: 0
-  actor:
-    description:
-      - Who does this, for the lock, the history and the audit log. By default the user on the controller and
-        the number of the AWX job.
-    type: str
   revision:
     description:
       - Source revision that is deployed, such as a Git commit, for the history.

@@ -16,8 +16,9 @@ description:
 author:
   - The strata.compose authors (@strata-collections)
 extends_documentation_fragment:
-  - strata.compose._environment
   - strata.compose._attributes
+  - strata.compose._project
+  - strata.compose._layers
 attributes:
   check_mode:
     description: Gathers the same in check mode.

@@ -19,6 +19,7 @@ author:
   - The strata.compose authors (@strata-collections)
 extends_documentation_fragment:
   - strata.compose._attributes
+  - strata.compose._project
 attributes:
   check_mode:
     description: Looks at what can be looked at without a change.
@@ -28,33 +29,10 @@ attributes:
     description: What a command changes is not known.
     support: none
 options:
-  project_dir:
-    description:
-      - Folder on the managed host that holds the Compose files. A command in a running container does without them.
-      - Usually set once in the inventory as C(compose_env_project_dir). So are all options that the modules share. An
-        option of this module alone is taken from C(compose_exec_<option>), as in C(compose_exec_timeout).
-    type: path
-    required: true
-  environment:
-    description:
-      - Name of the environment, such as V(dev), V(test) or V(prod).
-    type: str
-    required: true
-  project_name:
-    description:
-      - Compose's project name. By default the name of O(project_dir) and the environment, joined by a hyphen, as for
-        M(strata.compose.compose_env).
-    type: str
   files:
     description:
       - The layers in the order of Compose's C(-f), relative to O(project_dir), discovered by default. Only a one-off
         container of a service that was never deployed is made from them.
-    type: list
-    elements: path
-  env_files:
-    description:
-      - Env files of the environment, relative to O(project_dir), discovered by default. Their secrets are masked in the
-        output.
     type: list
     elements: path
   profiles:
@@ -63,17 +41,6 @@ options:
         that C(COMPOSE_PROFILES) in the env file names.
     type: list
     elements: str
-  docker_host:
-    description:
-      - Address of the engine, as in E(DOCKER_HOST). By default the C(docker) command's own choice, its contexts
-        included.
-    type: str
-  state_dir:
-    description:
-      - Folder for releases, and for output beyond O(max_output).
-      - By default C(/var/lib/strata) for root, and C($XDG_STATE_HOME/strata) or C(~/.local/state/strata) for other
-        users.
-    type: path
   command_timeout:
     description:
       - Seconds that each further call of the Docker CLI may take, such as a look at the engine after a failure. The

@@ -21,6 +21,8 @@ author:
   - The strata.compose authors (@strata-collections)
 extends_documentation_fragment:
   - strata.compose._attributes
+  - strata.compose._project
+  - strata.compose._operation
 attributes:
   check_mode:
     description: Tells which steps would run, and runs none.
@@ -29,45 +31,12 @@ attributes:
     description: What a step changes is not known.
     support: none
 options:
-  project_dir:
-    description:
-      - Folder on the managed host that holds the Compose files.
-      - Usually set once in the inventory as C(compose_env_project_dir). So are all options that the modules share. An
-        option of this module alone is taken from C(compose_init_<option>), as in C(compose_init_parallel).
-    type: path
-    required: true
-  environment:
-    description:
-      - Name of the environment, such as V(dev), V(test) or V(prod).
-    type: str
-    required: true
-  project_name:
-    description:
-      - Compose's project name. By default the name of O(project_dir) and the environment, joined by a hyphen, as for
-        M(strata.compose.compose_env).
-    type: str
   files:
     description:
       - The layers in the order of Compose's C(-f), relative to O(project_dir), discovered by default as for
         M(strata.compose.compose_env).
     type: list
     elements: path
-  env_files:
-    description:
-      - Env files for the interpolation of the layers, relative to O(project_dir), discovered by default.
-    type: list
-    elements: path
-  docker_host:
-    description:
-      - Address of the engine, as in E(DOCKER_HOST). By default the C(docker) command's own choice, its contexts
-        included.
-    type: str
-  state_dir:
-    description:
-      - Folder for the ledger, the logs of the steps, and other state of this collection.
-      - By default C(/var/lib/strata) for root, and C($XDG_STATE_HOME/strata) or C(~/.local/state/strata) for other
-        users.
-    type: path
   command_timeout:
     description:
       - Seconds after which a single call of the Docker CLI, such as a pull or a build, is ended as failed. The steps
@@ -138,17 +107,6 @@ options:
       - RV(proof) of another host of the environment, which ran the steps for all of them. It is written down here, and
         nothing is run. The role P(strata.compose.init#role) does that for environments of several hosts.
     type: dict
-  lock_wait:
-    description:
-      - Seconds to wait for another operation on the same project to end. With V(0) it fails at once and names who is at
-        work. The collection's playbooks wait 900 seconds.
-    type: int
-    default: 0
-  actor:
-    description:
-      - Who does this, for the lock, the ledger and the audit log. By default the user on the controller and the number
-        of the AWX job.
-    type: str
 seealso:
   - module: strata.compose.compose_env
   - module: strata.compose.compose_exec

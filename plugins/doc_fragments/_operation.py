@@ -1,0 +1,23 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options of the modules that hold the lock of a project. Private to strata.compose."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  lock_wait:
+    description:
+      - Seconds to wait for another operation on the same project to end. With V(0) it fails at once and names who is at
+        work. The collection's playbooks wait 900 seconds.
+    type: int
+    default: 0
+  actor:
+    description:
+      - Who does this, for the lock, the history and the audit log. By default the user on the controller and the number
+        of the AWX job.
+    type: str
+"""

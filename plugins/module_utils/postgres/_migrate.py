@@ -7,24 +7,17 @@ from __future__ import annotations
 
 import os
 import typing as t
-from dataclasses import dataclass
 
-from ansible_collections.strata.compose.plugins.module_utils import _report
-from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import read_file
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._operations import find_by_name
 from ansible_collections.strata.compose.plugins.module_utils._record import audit
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
-from ansible_collections.strata.compose.plugins.module_utils._release import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_generated, learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._signals import Cancellation, cancellable
-from ansible_collections.strata.compose.plugins.module_utils._snapshot import observe
 from ansible_collections.strata.compose.plugins.module_utils.postgres import (
-    _history,
-    _history_reader,
     _migration_plan,
     _migration_run,
     _migrations,
@@ -32,71 +25,17 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres import (
     _sql,
 )
 from ansible_collections.strata.compose.plugins.module_utils.postgres._history import History
-from ansible_collections.strata.compose.plugins.module_utils.postgres._migration_plan import (
-    ADOPT,
-    MIGRATE,
-    REVERT,
-    Plan,
-    Wish,
-)
+from ansible_collections.strata.compose.plugins.module_utils.postgres._migration_job import Job
+from ansible_collections.strata.compose.plugins.module_utils.postgres._migration_report import told
 from ansible_collections.strata.compose.plugins.module_utils.postgres._migration_run import Done, Interrupted, Target
 from ansible_collections.strata.compose.plugins.module_utils.postgres._migration_script import Manner
 from ansible_collections.strata.compose.plugins.module_utils.postgres._migrations import Folder
-from ansible_collections.strata.compose.plugins.module_utils.postgres._place import place_of
 from ansible_collections.strata.compose.plugins.module_utils.postgres._server import Server
 
 Result = dict[str, t.Any]
 
 READY_WITHIN = 60
 """Seconds that a server which has just been started has to answer."""
-
-LONGEST_DIFF = 1 << 16
-"""Characters of one file that a diff shows."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run of the module."""
-
-    options: Options
-    cli: Cli
-    store: ReleaseStore
-    folder: Folder
-    diff: bool
-
-    @property
-    def place(self) -> tuple[str, str]:
-        """Project and service of the database."""
-        return place_of(self.options, self.store.project)
-
-    @property
-    def database(self) -> str:
-        return str(self.options["database"])
-
-    @property
-    def actor(self) -> str:
-        return str(self.options["actor"] or "unknown")
-
-    def planned(self, history: History) -> Plan:
-        """The steps from a history; raises `ComposeFailure` when they must not be taken."""
-        _history.require_ours(history, self.folder.migrations, self.database)
-        names = ("steps", "to", "out_of_order", "modified")
-        wish = Wish(self.options["state"] == "up", **{name: self.options[name] for name in names})
-        return _migration_plan.plan(wish, self.folder.migrations, history)
-
-    def read(self, server: Server) -> History:
-        """The history now; raises `ComposeFailure` of the kind ``no_database`` where there is no database yet."""
-        try:
-            return _history_reader.read(server, self.database, self.options["role"])
-        except ComposeFailure as failure:
-            name = _sql.literal(self.database)
-            if "sqlstate" in failure.facts or server.value(f"SELECT count(*) FROM pg_database WHERE datname = {name}"):
-                raise
-            raise ComposeFailure(
-                f"service {server.service} has no database {self.database}. Make it with postgres_env. Nothing was "
-                f"changed.",
-                error_kind="no_database",
-            ) from None
 
 
 def migrate(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result:
@@ -155,7 +94,7 @@ def _foreseen(job: Job) -> Result:
         history, absent = History("", ""), (f"{failure.message.partition('. ')[0]}: so all migrations are pending.",)
     plan = job.planned(history)
     _migration_plan.require_settled(plan.steps, history)
-    return _told(job, plan, history, [Done(step, None) for step in plan.steps], absent, is_foreseen=True)
+    return told(job, plan, history, [Done(step, None) for step in plan.steps], absent, is_foreseen=True)
 
 
 def _carried_out(job: Job, cancellation: Cancellation) -> Result:
@@ -169,10 +108,10 @@ def _carried_out(job: Job, cancellation: Cancellation) -> Result:
         try:
             done = _migration_run.run(target, plan, history) if plan.steps else []
         except Interrupted as interrupted:
-            told = _audited(job, _told(job, plan, history, interrupted.done))
-            raise ComposeFailure(interrupted.failure.message, **{**told, **interrupted.failure.facts}) from None
+            facts = _audited(job, told(job, plan, history, interrupted.done))
+            raise ComposeFailure(interrupted.failure.message, **{**facts, **interrupted.failure.facts}) from None
         if done is not None:
-            return _audited(job, _told(job, plan, history, done))
+            return _audited(job, told(job, plan, history, done))
         history = job.read(server)
 
 
@@ -188,64 +127,6 @@ def _ready(job: Job) -> tuple[Server, History]:
             raise
     server = _server.wait_until_ready(job.cli, *job.place, "migrate", READY_WITHIN)
     return server, job.read(server)
-
-
-def _told(
-    job: Job,
-    plan: Plan,
-    history: History,
-    done: t.Sequence[Done],
-    absent: tuple[str, ...] = (),
-    *,
-    is_foreseen: bool = False,
-) -> Result:
-    """The result for the steps that are done, or in check mode would be."""
-    project, service = job.place
-    release = job.store.current()
-    changes = [each for each in done if each.step.is_change]
-    now = {each.step.migration.version: each.step.action for each in done if not is_foreseen}
-    left = [
-        each
-        for each in job.folder.migrations
-        if now.get(each.version) != MIGRATE
-        and (each.version not in history.versions or now.get(each.version) == REVERT)
-    ]
-    result = {
-        "changed": bool(changes),
-        "project": job.store.project,
-        "environment": job.options["environment"],
-        "release": release.number if release else None,
-        "actions": [{"service": service, "action": each.step.action, "reason": each.step.file} for each in changes],
-        "services": _report.services_told(observe(job.cli, project)),
-        "applied": [] if is_foreseen else _rows(done, MIGRATE),
-        "reverted": [] if is_foreseen else _rows(done, REVERT),
-        "adopted": [] if is_foreseen else [each.step.file for each in done if each.step.action == ADOPT],
-        "pending": [{"version": each.version, "file": each.file} for each in left],
-        "warnings": [*job.folder.warnings, *plan.warnings, *absent],
-    }
-    return {**result, "diff": _diff(job, changes)} if job.diff else result
-
-
-def _rows(done: t.Sequence[Done], action: str) -> list[dict[str, t.Any]]:
-    return [
-        {"version": each.step.migration.version, "file": each.step.file, "seconds": each.seconds}
-        for each in done
-        if each.step.action == action
-    ]
-
-
-def _diff(job: Job, changes: t.Sequence[Done]) -> list[dict[str, str]]:
-    """The SQL of each file that is run."""
-    found = []
-    for each in changes:
-        text = each.step.section.text if each.step.section else ""
-        cut = (
-            f"{text[:LONGEST_DIFF]}\n-- and {len(text) - LONGEST_DIFF} more characters" if text[LONGEST_DIFF:] else text
-        )
-        header = f"{each.step.action} {each.step.file}"
-        before = f"database {job.database}"
-        found.append({"before_header": before, "after_header": header, "before": "", "after": f"{cut}\n"})
-    return found
 
 
 def _audited(job: Job, result: Result) -> Result:

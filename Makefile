@@ -60,7 +60,7 @@ unit: venv ## pure tests, in milliseconds
 
 .PHONY: integration
 integration: images ## tests on a real engine
-	pytest tests/integration --numprocesses 3 --ignore tests/integration/test_postgres_faults.py
+	pytest tests/integration --numprocesses 3 -m "not strikes"
 
 .PHONY: molecule
 molecule: images ## the roles and playbooks, by molecule
@@ -70,13 +70,14 @@ molecule: images ## the roles and playbooks, by molecule
 .PHONY: faults
 faults: images ## deployments that are killed, cancelled, cut off; options as in FAULTS="-k gate"
 	$(AS_ROOT) .venv/bin/python -m pytest tests/faults --numprocesses 2 --dist worksteal $(FAULTS)
+	$(if $(FAULTS),,pytest tests/integration -m strikes --numprocesses 2)
 
 .PHONY: faults-postgres
 faults-postgres: images ## databases whose operations are killed, at random moments
-	pytest tests/integration/test_postgres_faults.py tests/faults/postgres_strikes.py
+	pytest tests/faults/postgres_strikes.py $(FAULTS)
 
 .PHONY: faults-fast
-faults-fast: ## a dozen of them
+faults-fast: ## a few of them, one of each kind
 	@$(MAKE) faults FAULTS="-m fast"
 
 .PHONY: test

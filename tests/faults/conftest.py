@@ -21,7 +21,6 @@ LAYER_BYTES = 40_000_000
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "fast: part of the subset that `make test` runs")
     if os.geteuid() != 0:
         raise pytest.UsageError("tests/faults look into managed hosts and kill in them: they have to run as root")
 

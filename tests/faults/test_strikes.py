@@ -17,12 +17,8 @@ from tests.faults.trial import Missed, Told, Trial, require_settled, require_wan
 TRIES = 8
 FAST = {
     ("build: middle", "SIGTERM"),
-    ("pull: middle", "SIGKILL"),
-    ("record: written", "SIGKILL"),
     ("stop: middle", "SIGINT"),
-    ("create: middle, old one stops", "SIGKILL"),
     ("create: old one is gone", "host killed"),
-    ("start: one of two started", "SIGKILL"),
     ("gate: middle", "playbook killed"),
     ("gate: middle", "engine killed"),
     ("roll back: gate", "SIGKILL"),

@@ -151,7 +151,9 @@ POSTGRES_MIGRATE: Spec = {
 
 POSTGRES_BACKUP: Spec = {
     **POSTGRES,
-    "state": {"type": "str", "choices": ["present", "verified"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "verified", "scheduled", "unscheduled"], "default": "present"},
+    "schedule": {"type": "str"},
+    "schedule_verify": {"type": "bool", "default": False},
     "backup_dir": {"type": "path"},
     "backup": {"type": "str", "default": "latest"},
     "assertions": {"type": "list", "elements": "str", "default": []},

@@ -24,7 +24,7 @@ extends_documentation_fragment:
   - strata.compose._postgres
 attributes:
   check_mode:
-    description: Tells what would be backed up or verified, and whether there is space for it.
+    description: Tells what would be done, and whether there is space for a backup.
     support: full
   diff_mode:
     description: A backup changes nothing that could be shown.
@@ -35,9 +35,23 @@ options:
       - V(present) makes a backup, each time. V(verified) restores one into a server of its own, a container of the same
         image without a network, and compares the rows of each table. It asks O(assertions) there, and writes the
         outcome into the manifest. A backup that fails is marked as bad and is not taken for the latest one any more.
+      - V(scheduled) has the host make one every day at O(schedule) by itself, with the options of this task. A timer of
+        systemd starts it, or C(/etc/cron.d) where there is no systemd. It runs without Ansible, by a copy of the
+        collection's code in C(/usr/local/lib/strata-backup). Run the task again after an update of the collection. A
+        backup that fails is a failed unit of systemd, or a mail of cron. V(unscheduled) ends that, and keeps the
+        backups. Both need root.
     type: str
-    choices: [present, verified]
+    choices: [present, verified, scheduled, unscheduled]
     default: present
+  schedule:
+    description:
+      - With O(state=scheduled), the time of day, such as V(02:30), in the host's time zone.
+    type: str
+  schedule_verify:
+    description:
+      - With O(state=scheduled), restore each of these backups for a test, with O(assertions).
+    type: bool
+    default: false
   backup_dir:
     description:
       - Folder on the managed host for the backups. By default C(/var/backups/strata/<project name>) for root, and
@@ -116,6 +130,16 @@ EXAMPLES = r"""
     assertions:
       - SELECT count(*) > 1000 FROM orders
       - SELECT max(created) > now() - interval '1 day' FROM orders
+
+- name: Have the host make a backup every night, and restore it for a test
+  strata.compose.postgres_backup:
+    project_dir: /opt/shop
+    environment: prod
+    database: shop
+    state: scheduled
+    schedule: "02:30"
+    schedule_verify: true
+  become: true
 """
 
 RETURN = r"""
@@ -144,19 +168,19 @@ actions:
       description: The service.
       type: str
     action:
-      description: V(backup), V(prune) or V(verify).
+      description: V(backup), V(prune), V(verify), V(schedule) or V(unschedule).
       type: str
     reason:
       description: Of what.
       type: str
 file:
   description: Path of the dump on the managed host. Its manifest lies beside it, as C(.json).
-  returned: success
+  returned: when a backup was made or verified
   type: str
   sample: /var/backups/strata/shop-prod/prod-shop-20261121T013000Z-5f0c2a11.dump
 sha256:
   description: SHA-256 of the dump.
-  returned: success
+  returned: when a backup was made or verified
   type: str
 bytes:
   description: Size of the dump.
@@ -172,15 +196,15 @@ finished:
   type: str
 verified:
   description: V(decode) for a backup that was read to its end, V(restore) for one that was restored for a test.
-  returned: success
+  returned: when a backup was made or verified
   type: str
 verification:
   description: The last test of it, with C(finished), C(seconds), C(assertions), and the C(cause) of a failure.
-  returned: success
+  returned: when a backup was made or verified
   type: dict
 rows:
   description: Rows of each table.
-  returned: success
+  returned: when a backup was made or verified
   type: dict
 migrations:
   description: The newest migration by table of migrations, of the tools that are known.

@@ -20,7 +20,7 @@ LAYER_BYTES = 40_000_000
 """An image of this size takes long enough to pull to be struck meanwhile."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure() -> None:
     if os.geteuid() != 0:
         raise pytest.UsageError("tests/faults look into managed hosts and kill in them: they have to run as root")
 

@@ -94,10 +94,10 @@ class Environment:
     def run(self, module: str = "compose_env", *flags: str, **options: Any) -> Outcome:
         """Run a module on this machine: as the process that Ansible starts on a host, or through Ansible as a whole.
 
-        The latter costs a second more, so it is left to tests of what Ansible has a part in.
+        The latter costs a second more, so it is left to tests of what Ansible has a part in, and to compose_files.
         """
         told = self.options(module, options)
-        if module in ("compose_env", "compose_env_info") and set(flags) <= {"--check", "--diff"}:
+        if module != "compose_files" and set(flags) <= {"--check", "--diff"}:
             return process(module, {**told, **{f"_ansible_{MODES[flag]}": True for flag in flags}})
         return adhoc(module, told, *flags)
 

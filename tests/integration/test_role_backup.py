@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import subprocess
 import sys
@@ -76,45 +75,18 @@ def test_playbooks_back_up_verify_and_restore(postgres: Postgres) -> None:
     assert postgres.checksum() == before
 
 
-def test_host_makes_backups_by_itself(postgres: Postgres, tmp_path: Path) -> None:
-    """Where there is no systemd: the line of cron is run as cron would."""
-    (tmp_path / "etc" / "cron.d").mkdir(parents=True)
-    where = {
-        "backup_folder": str(tmp_path / "lib"),
-        "backup_etc": str(tmp_path / "etc"),
-        "backup_owner": getpass.getuser(),
-        "backup_has_systemd": False,
-        "backup_schedule": "02:05",
-        "backup_scheduled_verify": True,
-        "compose_env_actor": "alice",
-    }
-    role = {"name": "strata.compose.backup"}
-    tasks = [{"name": "Back up", "ansible.builtin.include_role": role}]
-    playbook = tmp_path / "play.yml"
-    playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-    play(postgres, playbook, **where)
-    assert "changed=1 " in play(postgres, playbook, **where), "only the backup itself is new"
-    (line_file,) = (tmp_path / "etc" / "cron.d").iterdir()
-    minute, hour, *_days, user, command = line_file.read_text().splitlines()[-1].split(None, 6)
-    assert (minute, hour, user) == ("5", "2", "root")
-    before = set(postgres.dumps())
-    done = subprocess.run(
-        ["/bin/sh", "-c", command.replace("> /dev/null", "")],
-        capture_output=True,
-        text=True,
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/root"},
-        cwd="/",
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    (new,) = set(postgres.dumps()) - before
-    assert f"backup database shop to {new}" in done.stdout
-    manifest = json.loads(new.with_suffix(".json").read_text())
-    assert (manifest["actor"], manifest["verified"]) == ("strata-backup", "restore")
-    tasks[0]["ansible.builtin.include_role"] = {**role, "tasks_from": "unscheduled"}
-    playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-    play(postgres, playbook, **where)
-    assert list((tmp_path / "etc" / "cron.d").iterdir()) == []
+def test_schedule_is_foreseen_and_not_made_in_check_mode(postgres: Postgres) -> None:
+    """What it makes on a host is tested on one, in extensions/molecule/ledger."""
+    Path("/etc/cron.d").mkdir(exist_ok=True)
+    given = {"state": "scheduled", "schedule_verify": True}
+    foreseen = postgres.run("postgres_backup", "check", schedule="02:05", **given)
+    assert foreseen.changed, foreseen.message
+    assert "every day at 02:05" in foreseen.result["actions"][0]["reason"]
+    assert not Path("/usr/local/lib/strata-backup").exists()
+    for wrong in ("24:00", "2:5", "nightly", None):
+        outcome = postgres.run("postgres_backup", schedule=wrong, **given)
+        assert "is no time of day" in outcome.message
+    assert not postgres.run("postgres_backup", state="unscheduled").changed
 
 
 def test_failure_of_the_hosts_own_backup_is_told(postgres: Postgres, tmp_path: Path) -> None:

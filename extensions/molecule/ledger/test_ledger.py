@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ LEDGER = REPOSITORY / "examples" / "ledger"
 INVENTORIES = (SCENARIO / "inventory", REPOSITORY / ".cache" / "lab" / "molecule" / "hosts.yml")
 PORTS = {"staging": 8201, "production": 8202}
 BACKUPS = "/var/backups/strata/ledger-production"
+SCHEDULED = "state=scheduled schedule=02:05 schedule_verify=true"
 NEW_MIGRATION = """\
 -- migrate:up
 ALTER TABLE entries ADD COLUMN checked boolean NOT NULL DEFAULT false;
@@ -56,14 +58,24 @@ class Ledger:
 
 def play(playbook: str, *arguments: str, code: int = 0, **variables: Any) -> str:
     """What a playbook prints."""
+    return ansible("ansible-playbook", f"playbooks/{playbook}.yml", *arguments, "-e", json.dumps(variables), code=code)
+
+
+def module(ledger: Ledger, arguments: str) -> str:
+    """What postgres_backup tells, ad hoc."""
+    return ansible("ansible", ledger.environment, "-b", "-m", "strata.compose.postgres_backup", "-a", arguments)
+
+
+def ansible(command: str, *arguments: str, code: int = 0) -> str:
     inventories = [word for path in INVENTORIES for word in ("-i", str(path))]
     environment = {
         **os.environ,
         "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
         "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_FORCE_COLOR": "0",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
-    argv = ["ansible-playbook", *inventories, f"playbooks/{playbook}.yml", *arguments, "-e", json.dumps(variables)]
+    argv = [command, *inventories, *arguments]
     streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
     done = subprocess.run(argv, cwd=REPOSITORY, env=environment, check=False, **streams)
     assert done.returncode == code, done.stdout + done.stderr
@@ -102,7 +114,9 @@ def test_ledger_serves_with_its_own_database(staging: Ledger, production: Ledger
 def test_generated_password_is_in_no_file_that_others_can_read(staging: Ledger) -> None:
     password = connection(staging).partition("://ledger:")[2].partition("@")[0]
     assert len(password) == 32
-    found = staging.host.shell(f"grep -rlF {password} /opt /etc /tmp /var/lib/strata /var/backups 2>/dev/null || true")
+    found = staging.host.shell(
+        f"grep -rlF {password} /opt /etc /root /home /var/lib/strata /var/backups 2>/dev/null || true"
+    )
     modes = staging.host.shell(f"stat --format %a {found.replace(chr(10), ' ')}").split()
     assert set(modes) == {"600"}
     assert ".env.staging" in found
@@ -153,6 +167,28 @@ def test_broken_database_is_restored(production: Ledger) -> None:
     assert "must not be lost" in production.memos()
     assert status(production) == 200
     production.play("verify_backups")
+
+
+def test_host_makes_backups_by_itself(production: Ledger) -> None:
+    """There is no systemd: the line of cron is run as cron would, without Ansible."""
+    production.host.shell("mkdir -p /etc/cron.d")
+    assert "action: schedule" in module(production, SCHEDULED)
+    assert "changed: false" in module(production, SCHEDULED)
+    line = production.host.shell("cat /etc/cron.d/strata-backup-ledger-production-*").splitlines()[-1]
+    minute, hour, *_days, user, command = line.split(None, 6)
+    assert (minute, hour, user) == ("5", "2", "root")
+    before = production.backups()
+    production.host.shell(
+        f"cd / && env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/root /bin/sh -c {shlex.quote(command)}"
+    )
+    (new,) = production.backups() - before
+    manifest = json.loads(production.host.shell(f"cat {new.replace('.dump', '.json')}"))
+    assert (manifest["actor"], manifest["verified"]) == ("strata-backup", "restore")
+    assert "changed: true" in module(production, "state=unscheduled")
+    left = production.host.shell(
+        "ls -d /etc/cron.d/strata* /etc/strata/* /usr/local/lib/strata-backup 2>/dev/null || true"
+    )
+    assert left == ""
 
 
 def test_clone_brings_data_without_what_is_personal(staging: Ledger, production: Ledger) -> None:

@@ -33,13 +33,21 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres._work impo
 
 def run(options: Options, redactor: Redactor, check: bool) -> Result:
     """Make a backup, or restore one for a test; in check mode, tell which."""
-    perform = {"present": back_up, "verified": verify}[options["state"]]
+    perform = _performer(options["state"])
     with work_on(options, redactor, check, "backup") as work:
         result = perform(work)
         if result["changed"] and not check:
             actions = [f"{each['action']} {each['reason']}" for each in result["actions"]]
             audit(work.state, {"operation": "postgres_backup", "actor": work.actor, "actions": actions})
     return result
+
+
+def _performer(state: str) -> t.Callable[[Work], Result]:
+    if state in ("present", "verified"):
+        return {"present": back_up, "verified": verify}[state]
+    from ansible_collections.strata.compose.plugins.module_utils.postgres import _schedule
+
+    return {"scheduled": _schedule.schedule, "unscheduled": _schedule.unschedule}[state]
 
 
 def back_up(work: Work) -> Result:

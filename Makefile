@@ -60,7 +60,7 @@ unit: venv ## pure tests, in milliseconds
 
 .PHONY: integration
 integration: images ## tests on a real engine
-	pytest tests/integration --numprocesses 4 -m "not strikes"
+	pytest tests/integration --numprocesses 4 --dist loadfile -m "not strikes"
 
 .PHONY: molecule
 molecule: images ## the roles and playbooks, by molecule

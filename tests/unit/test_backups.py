@@ -10,9 +10,16 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils.postgres import _backups, _counts, _database, _names
+from ansible_collections.strata.compose.plugins.module_utils.postgres import (
+    _backups,
+    _counts,
+    _database,
+    _names,
+    _schedule_files,
+)
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import Backup, Keep
 from ansible_collections.strata.compose.plugins.module_utils.postgres._database import Database
+from ansible_collections.strata.compose.plugins.module_utils.postgres._schedule_files import Schedule
 
 from tests.unit.tables import each, table
 
@@ -123,3 +130,37 @@ def test_needed_space_follows_the_last_backup():
 def test_counts_are_read_from_among_other_lines():
     printed = 'NOTICE: x\nSTRATA-COUNTED ["public.a", 3]\nSTRATA-COUNTED ["m", "002"]\nSTRATA-COUNTED ["n", null]\n'
     assert _counts.counted(printed) == ({"public.a": 3}, {"m": "002"})
+
+
+def schedule(time="02:30", subject="database shop"):
+    options = {"database": "shop", "verify": True}
+    return Schedule("strata-backup-shop-prod-0a1b2c3d", time, subject, "/usr/bin/python3", options)
+
+
+@each(CASES["schedules"])
+def test_schedule(case):
+    ((_path, cron),) = schedule(case["time"]).cron_line().items()
+    assert cron.content.decode().splitlines()[-1] == case["cron"]
+    assert (
+        case["timer"]
+        in schedule(case["time"]).units()["/etc/systemd/system/strata-backup-shop-prod-0a1b2c3d.timer"][0].decode()
+    )
+
+
+def test_percent_in_a_name_means_nothing_to_systemd():
+    units = schedule(subject="database 100%n of /opt/a%b").units()
+    assert all(b"Description=Back up database 100%%n of /opt/a%%b\n" in file.content for file in units.values())
+
+
+def test_options_of_a_schedule_are_for_root_alone():
+    assert [file.mode for file in schedule().own_files().values()] == [0o600]
+
+
+@pytest.mark.parametrize("told", ["24:00", "2:30", "02:60", "02:30:00", "", "nightly"])
+def test_what_is_no_time_of_day_is_refused(told):
+    with pytest.raises(ComposeFailure, match="is no time of day"):
+        _schedule_files.checked_time(told)
+
+
+def test_schedules_of_two_databases_have_different_names():
+    assert _schedule_files.name_of("shop-prod", "a") != _schedule_files.name_of("shop-prod", "b")

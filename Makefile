@@ -60,7 +60,7 @@ unit: venv ## pure tests, in milliseconds
 
 .PHONY: integration
 integration: images ## tests on a real engine
-	pytest tests/integration --numprocesses 4 --dist loadfile -m "not strikes"
+	pytest tests/integration --numprocesses 4 --dist loadfile -m "not thorough"
 
 .PHONY: molecule
 molecule: images ## the roles and playbooks, by molecule
@@ -70,7 +70,7 @@ molecule: images ## the roles and playbooks, by molecule
 .PHONY: faults
 faults: images ## deployments that are killed, cancelled, cut off; options as in FAULTS="-k gate"
 	$(AS_ROOT) .venv/bin/python -m pytest tests/faults --numprocesses 2 --dist worksteal $(FAULTS)
-	$(if $(FAULTS),,pytest tests/integration -m strikes --numprocesses 2)
+	$(if $(FAULTS),,pytest tests/integration -m thorough --dist loadfile --numprocesses 2)
 
 .PHONY: faults-postgres
 faults-postgres: images ## databases whose operations are killed, at random moments
@@ -80,8 +80,14 @@ faults-postgres: images ## databases whose operations are killed, at random mome
 faults-fast: ## a few of them, one of each kind
 	@$(MAKE) faults FAULTS="-m fast"
 
+.PHONY: checks
+checks: engine # the images are built meanwhile
+	@mkdir -p .cache; $(MAKE) images > .cache/images.log 2>&1 & building=$$!; failed=; \
+	$(MAKE) lint sanity unit || failed=checks; \
+	wait $$building || { cat .cache/images.log; failed=images; }; [[ ! $$failed ]]
+
 .PHONY: test
-test: lint sanity unit integration faults-fast molecule ## all of these
+test: checks integration faults-fast molecule ## lint, sanity, unit, integration, faults-fast, molecule
 
 .PHONY: bench
 bench: images ## timings beside the rival's and Compose's own; options as in BENCH="--rows 1,2 --quick"

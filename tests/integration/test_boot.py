@@ -88,6 +88,7 @@ def test_a_release_that_does_not_pass_goes(environment: Environment, program: Pa
     require_consistent(environment)
 
 
+@pytest.mark.thorough
 def test_one_that_cannot_be_settled_does_not_keep_others_from_it(environment: Environment, program: Path) -> None:
     cut_off(environment, release("two"))
     broken = environment.state_dir / "a-broken-one"
@@ -100,6 +101,7 @@ def test_one_that_cannot_be_settled_does_not_keep_others_from_it(environment: En
     require_consistent(environment)
 
 
+@pytest.mark.thorough
 def test_one_of_another_engine_is_left_alone(environment: Environment, program: Path) -> None:
     cut_off(environment, release("two"))
     for each in environment.containers():

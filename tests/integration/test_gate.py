@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,10 @@ def failed_service(environment: Environment, **options: object) -> dict[str, obj
     (failed,) = outcome.result["failed_services"]
     assert str(failed["service"]) in outcome.message
     return {**failed, "message": outcome.message}
+
+
+def thorough(*values: Any) -> Any:
+    return pytest.param(*values, marks=pytest.mark.thorough)
 
 
 def test_healthy_service_passes(environment: Environment) -> None:
@@ -69,7 +74,7 @@ def alternating(retries: int, first: int = 0) -> dict[str, object]:
     return {"test": ["CMD-SHELL", count], "interval": "1s", "retries": retries}
 
 
-@pytest.mark.parametrize(("retries", "first"), [(1, 0), (3, 0), (3, 1)])
+@pytest.mark.parametrize(("retries", "first"), [thorough(1, 0), thorough(3, 0), (3, 1)])
 def test_flapping_health_fails(environment: Environment, retries: int, first: int) -> None:
     environment.write("compose.yml", {"services": {"web": service(healthcheck=alternating(retries, first))}})
     failed = failed_service(environment, wait_timeout=30)
@@ -115,7 +120,7 @@ def test_unhealthy_again_while_others_are_awaited_fails_at_once(environment: Env
 CRASH_AFTER_5_S = ["sh", "-c", "echo up; sleep 5; echo down; exit 3"]
 
 
-@pytest.mark.parametrize("restart", ["no", "always"])
+@pytest.mark.parametrize("restart", [thorough("no"), "always"])
 def test_crash_after_five_seconds_is_caught_when_stable_for_is_longer(environment: Environment, restart: str) -> None:
     web = service(command=CRASH_AFTER_5_S, restart=restart, init=False)
     environment.write("compose.yml", {"services": {"web": web}})
@@ -124,7 +129,7 @@ def test_crash_after_five_seconds_is_caught_when_stable_for_is_longer(environmen
     assert "down" in str(failed["log"])
 
 
-@pytest.mark.parametrize("restart", ["no", "always"])
+@pytest.mark.parametrize("restart", [thorough("no"), "always"])
 def test_crash_after_five_seconds_is_caught_while_others_are_awaited(environment: Environment, restart: str) -> None:
     """The service itself has passed long before; what comes after the gate has ended cannot be seen by it."""
     slow = {"test": ["CMD", "test", "-e", "/ready"], "interval": "1s", "retries": 30}

@@ -239,7 +239,7 @@ def cancel(_postgres: Postgres, running: subprocess.Popen[str]) -> None:
 STRIKES: list[Callable[[Postgres, subprocess.Popen[str]], None]] = [kill_module, end_cli, cancel]
 
 
-@pytest.mark.strikes
+@pytest.mark.thorough
 @pytest.mark.parametrize("strike", STRIKES)
 def test_struck_backup_is_none(postgres: Postgres, strike: Callable[..., None]) -> None:
     """In the middle of a dump, when a part of it is on the disk."""

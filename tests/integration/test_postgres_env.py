@@ -7,7 +7,8 @@ import os
 import pty
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,11 @@ STRANGE_PASSWORDS = {
     "long": "x" * 500,
     "one": "z",
 }
+
+
+def some_of(kinds: Collection[str], *always: str) -> list[Any]:
+    """All of them, the others among what takes long."""
+    return [pytest.param(kind, marks=() if kind in always else pytest.mark.thorough) for kind in kinds]
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +218,7 @@ def test_environments_are_refused_by_each_others_databases(shop: Environment):
         assert login(shop, urls[own]) == [f"{own}_owner"]
 
 
-@pytest.mark.parametrize("kind", STRANGE_NAMES)
+@pytest.mark.parametrize("kind", some_of(STRANGE_NAMES, "quotes", "dollars", "63 bytes"))
 def test_strange_names(shop: Environment, kind: str):
     database, role, reader = STRANGE_NAMES[kind]
     options = {"database": database, "role": role, "readonly_role": reader, "owner": f"{role[:50]} o"}
@@ -227,7 +233,7 @@ def test_strange_names(shop: Environment, kind: str):
     assert ask(shop, "SHOW my.own", database) == ["it's $1"]
 
 
-@pytest.mark.parametrize("kind", STRANGE_PASSWORDS)
+@pytest.mark.parametrize("kind", some_of(STRANGE_PASSWORDS, "quotes", "address", "beyond ASCII"))
 def test_strange_passwords(shop: Environment, kind: str):
     password = STRANGE_PASSWORDS[kind]
     options = {"database": "strange", "password": password}

@@ -18,7 +18,7 @@ from tests.integration.conftest import REPOSITORY, Environment
 from tests.integration.databases import actions, ask, connection, kept, login, project, succeed
 
 TRIES = 8
-pytestmark = pytest.mark.strikes
+pytestmark = pytest.mark.thorough
 OPTIONS = {"extensions": ["pg_trgm"], "settings": {"work_mem": "5MB"}}
 
 

@@ -625,7 +625,7 @@ class TestCutOff:
         self.write(database, 0)
         database.succeed()
 
-    @pytest.mark.strikes
+    @pytest.mark.thorough
     def test_killed_at_random_moments_nothing_is_half_recorded(self, database: Database) -> None:
         """Now the module first, now its client, now psql in the container."""
         chance = random.Random(os.environ["CANARY_SEED"])

@@ -303,7 +303,7 @@ def test_clients_are_cut_for_less_than_two_seconds(postgres: Postgres) -> None:
     assert gap < 2
 
 
-@pytest.mark.strikes
+@pytest.mark.thorough
 def test_kills_at_random_moments_lose_nothing(postgres: Postgres) -> None:
     """What serves is the old database or the restored one; the next restore finds nothing in its way."""
     print(f"RESTORE_SEED={SEED}")

@@ -250,6 +250,9 @@ class Told:
         return {each["event_data"]["task"] for each in self.events if each["event"] == "runner_on_failed"}
 
 
+pytestmark = pytest.mark.thorough
+
+
 @pytest.fixture(scope="module")
 def told(engine, tmp_path_factory) -> Iterator[Told]:
     folder = tmp_path_factory.mktemp("canaries")

@@ -107,6 +107,7 @@ def test_containers_read_them_and_no_disk_holds_them(project):
     assert read_inside(project) == (KEY, TOKEN)
 
 
+@pytest.mark.thorough
 def test_the_life_of_secrets_in_memory(project, tmp_path):
     play(project)
     project.deploy()
@@ -146,6 +147,7 @@ def after_a_reboot_the_next_deployment_brings_them_back(project):
     assert read_inside(project) == (KEY, "Hidden anew")
 
 
+@pytest.mark.thorough
 def test_they_move_between_disk_and_memory_and_nothing_is_recreated(project):
     play(project, env_file_secrets_in_memory=False)
     project.deploy()

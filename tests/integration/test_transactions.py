@@ -303,7 +303,7 @@ SLOW_STOP = {
 }
 
 
-@pytest.mark.strikes
+@pytest.mark.thorough
 @pytest.mark.parametrize("phase", ["switch", "gate"])
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"])
 def test_killed_operation_leaves_nothing_half_done(environment: Environment, phase: str, name: str) -> None:

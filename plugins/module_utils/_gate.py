@@ -116,7 +116,10 @@ def _verdict_on_health(container: Container, watch: Watch) -> str:
 
 
 def try_health_checks(cli: Cli, verdicts: t.Mapping[Container, str], watch: Watch) -> bool:
-    """Run the health check of each container that is newly healthy once more; whether there was one to run."""
+    """Run the health check of each container that is newly healthy once more; whether there was one to run.
+
+    Last of all, for meanwhile the engine has run it again for most of them, and a check takes its time from the others.
+    """
     fresh = [each for each, found in verdicts.items() if found == GOOD and _is_untried(each, watch)]
     if not fresh:
         return False
@@ -127,7 +130,8 @@ def try_health_checks(cli: Cli, verdicts: t.Mapping[Container, str], watch: Watc
 
 
 def _is_untried(container: Container, watch: Watch) -> bool:
-    return container.health == "healthy" and bool(container.health_test) and watch.try_of(container) is None
+    is_new = container.health == "healthy" and not _health.is_proven(container.checks, None)
+    return is_new and bool(container.health_test) and watch.try_of(container) is None
 
 
 def _verdict_on_exit(model: t.Mapping[str, t.Any], container: Container) -> str:

@@ -110,10 +110,9 @@ def bring_up(
             waiting -= ready
         elif not waiting and not manner.wait:
             return
-        elif manner.wait and try_health_checks(cli, verdicts, watch):
-            continue  # Whoever passes is looked at once more.
         elif not waiting and all(each == GOOD for each in verdicts.values()):
-            return
+            if not try_health_checks(cli, verdicts, watch):
+                return  # Whoever was tried is looked at once more.
         elif time.monotonic() > deadline:
             _fail_on_time(release, snapshot, verdicts, waiting, manner, cli)
         else:

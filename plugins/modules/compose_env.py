@@ -103,10 +103,10 @@ options:
         to die.
       - A service that dies or becomes unhealthy after it passed fails the deployment as long as the gate still waits
         for another service. Once all have passed, the gate ends, and nothing that happens later is seen by it.
-      - A service with a health check passes when it is healthy and its check, run once more at once, succeeds again. A
-        check that then fails is watched for two more of the engine's checks, at most 20 seconds. A second failure after
-        a success is health flapping and fails the deployment, whatever C(retries) allows. One that fails only minutes
-        later cannot be caught.
+      - A service with a health check passes when two checks in a row have succeeded, of which the second is run at once
+        if the engine has not run it when all others have passed. A check that then fails is watched for two more of the
+        engine's checks, at most 20 seconds. A second failure after a success is health flapping and fails the
+        deployment, whatever C(retries) allows. One that fails only minutes later cannot be caught.
     type: int
     default: 10
   volumes:

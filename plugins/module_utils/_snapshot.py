@@ -82,11 +82,21 @@ def observe(cli: Cli, project_name: str, image_names: t.Iterable[str] = ()) -> S
     listed = cli.docker("ps", "-aq", "--no-trunc", "--filter", f"label={LABEL}project={project_name}")
     references = {with_tag(name): name for name in image_names}
     found = _inspected(cli, [*listed.text.split(), *references])
-    containers = [_container(each) for each in found.values() if "State" in each]
-    return Snapshot(
-        containers=tuple(sorted((each for each in containers if each), key=lambda each: (each.service, each.number))),
-        images={references[name]: each["Id"] for name, each in found.items() if name in references},
-    )
+    images = {references[name]: each["Id"] for name, each in found.items() if name in references}
+    return Snapshot(containers=_containers(found.values()), images=images)
+
+
+def look_again(cli: Cli, project_name: str, before: Snapshot) -> Snapshot:
+    """The same containers as they are now, by a single call; all of the project when one of them has gone."""
+    found = _inspected(cli, [each.id for each in before.containers])
+    if not found or len(found) < len(before.containers):
+        return observe(cli, project_name)
+    return Snapshot(containers=_containers(found.values()), images={})
+
+
+def _containers(told: t.Iterable[dict[str, t.Any]]) -> tuple[Container, ...]:
+    found = [_container(each) for each in told if "State" in each]
+    return tuple(sorted((each for each in found if each), key=lambda each: (each.service, each.number)))
 
 
 def with_tag(image_name: str) -> str:

@@ -22,7 +22,7 @@ from ansible_collections.strata.compose.plugins.module_utils._gate import (
     verdict,
 )
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json
-from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container, Snapshot, observe
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container, Snapshot, look_again, observe
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
@@ -98,10 +98,10 @@ def bring_up(
     """
     watch, deadline = Watch(manner.stable_for), time.monotonic() + manner.wait_timeout
     waiting = set(to_start)
+    snapshot = observe(cli, release.project)
     while True:
         if failure := manner.cancelled():
             raise failure
-        snapshot = observe(cli, release.project)
         verdicts = _verdicts(release, snapshot, set(watched) - waiting, watch)
         _require_no_failure(verdicts, cli)
         ready = {name for name in waiting if _may_start(release, name, snapshot)}
@@ -117,6 +117,7 @@ def bring_up(
             _fail_on_time(release, snapshot, verdicts, waiting, manner, cli)
         else:
             time.sleep(POLL)
+        snapshot = look_again(cli, release.project, snapshot)
 
 
 def start(release: Release, services: t.Collection[str], cli: Cli) -> None:

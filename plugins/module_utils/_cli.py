@@ -36,6 +36,7 @@ PLUGIN_FOLDERS = (
 )
 """Where the docker CLI looks for plugins on Linux, after the user's own folder (docker/cli cli-plugins/manager)."""
 
+PIPES = (subprocess.PIPE, subprocess.PIPE)
 
 LONGEST_SHOWN = 200
 """Characters of a command line in a message."""
@@ -106,25 +107,24 @@ class Cli:
         Output and errors go into the two open files of ``into``, where they may be of any size, or into the result.
         Raises `ComposeFailure` when the program is missing, takes longer than ``timeout`` seconds, or fails.
         """
-        process = self._started(argv, stdin, variables or {}, into or (subprocess.PIPE, subprocess.PIPE))
-        seconds = timeout or self.timeout
-        try:
+        with _ended_on_failure(self._started(argv, stdin, variables or {}, into or PIPES)) as process:
+            seconds = timeout or self.timeout
             if into and not isinstance(stdin, bytes):
                 _sleep_until_end(process, seconds)
-            output, errors = process.communicate(stdin if isinstance(stdin, bytes) else None, timeout=seconds)
-        except subprocess.TimeoutExpired:
-            _end(process)
-            raise ComposeFailure(
-                f"`{_shown(argv)}` was ended after {seconds} s without a result: raise the timeout if it needs longer.",
-                error_kind="timeout",
-            ) from None
-        except BaseException:
-            _end(process)
-            raise
-        completed = Completed(tuple(argv), process.returncode, output or b"", errors or b"")
+            completed = _collected(process, argv, stdin if isinstance(stdin, bytes) else None, seconds)
         if accept is not None and completed.rc not in accept:
             raise failure_of(completed)
         return completed
+
+    def docker_side_by_side(self, *commands: t.Sequence[str]) -> list[Completed]:
+        """Run several ``docker <arguments>`` that wait for nothing of each other at once; all exit codes are accepted.
+
+        Half of what a call costs is the start of the CLI.
+        """
+        argvs = [("docker", *arguments) for arguments in commands]
+        with contextlib.ExitStack() as stack:
+            processes = [stack.enter_context(_ended_on_failure(self._started(each, None, {}, PIPES))) for each in argvs]
+            return [_collected(*each, None, self.timeout) for each in zip(processes, argvs)]
 
     def _started(
         self,
@@ -183,6 +183,29 @@ def identity(program: t.Sequence[str]) -> str:
         return program[0]
     status = os.stat(path)
     return f"{path}:{status.st_size}:{status.st_mtime_ns}"
+
+
+@contextlib.contextmanager
+def _ended_on_failure(process: subprocess.Popen[bytes]) -> t.Iterator[subprocess.Popen[bytes]]:
+    """Leave no process behind that nobody awaits any more."""
+    try:
+        yield process
+    except BaseException:
+        if process.returncode is None:
+            _end(process)
+        raise
+
+
+def _collected(process: subprocess.Popen[bytes], argv: t.Sequence[str], stdin: bytes | None, seconds: int) -> Completed:
+    """What the process leaves; raises `ComposeFailure` when it takes longer than ``seconds``."""
+    try:
+        output, errors = process.communicate(stdin, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise ComposeFailure(
+            f"`{_shown(argv)}` was ended after {seconds} s without a result: raise the timeout if it needs longer.",
+            error_kind="timeout",
+        ) from None
+    return Completed(tuple(argv), process.returncode, output or b"", errors or b"")
 
 
 def _sleep_until_end(process: subprocess.Popen[bytes], seconds: int) -> None:

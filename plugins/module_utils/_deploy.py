@@ -79,7 +79,7 @@ def _require_init(scene: Scene, images: t.Sequence[Step], operation: Operation) 
 
     if not LedgerFile(scene.store.folder).read().selection:
         return []
-    from ansible_collections.strata.compose.plugins.module_utils._init import require_proof
+    from ansible_collections.strata.compose.plugins.module_utils._init_proof import require_proof
 
     coming = {scene.release.parts[each.service].image_name for each in images}
     here = {name: image for name, image in scene.snapshot.images.items() if name not in coming}

@@ -9,30 +9,45 @@ Private to strata.compose.
 from __future__ import annotations
 
 import os
+import sys
 import typing as t
 from dataclasses import asdict, replace
 
-from ansible_collections.strata.compose.plugins.module_utils import _init_plan, _init_scene, _plan, _report
+from ansible_collections.strata.compose.plugins.module_utils import (
+    _init_plan,
+    _init_scene,
+    _operations,
+    _plan,
+    _report,
+)
 from ansible_collections.strata.compose.plugins.module_utils._acquire import acquire
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import replace_file
 from ansible_collections.strata.compose.plugins.module_utils._init_plan import Outcome
 from ansible_collections.strata.compose.plugins.module_utils._init_run import Run, carry_out
 from ansible_collections.strata.compose.plugins.module_utils._init_scene import InitScene
-from ansible_collections.strata.compose.plugins.module_utils._ledger import Ledger, LedgerFile, Success
+from ansible_collections.strata.compose.plugins.module_utils._ledger import LedgerFile, Success
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json, is_done
+from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
 from ansible_collections.strata.compose.plugins.module_utils._preflight import check_before_change
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._step import CREATE, Policy, Step
 from ansible_collections.strata.compose.plugins.module_utils._switch import Manner, bring_up
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
-if t.TYPE_CHECKING:
-    from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
-
 Result = dict[str, t.Any]
 
 
-def run(operation: Operation) -> Result:
+def run(options: t.Mapping[str, t.Any], redactor: Redactor, check: bool) -> Result:
+    """Run the init phase; what of a deployment is no option of it has no say in it, and no release is dropped."""
+    fixed = {"state": "init", "profiles": None, "services": None, "revision": None, "wait": True, "timeout": None}
+    keep_all = {"keep_releases": sys.maxsize}
+    return _operations.run(
+        {**options, "step_timeout": options["timeout"], **fixed, **keep_all}, redactor, check, False, perform
+    )
+
+
+def perform(operation: Operation) -> Result:
     """Run the steps that have not succeeded for their present content, or take over another host's word for them."""
     options = operation.options
     scene = _init_scene.init_scene(options, _init_scene.selection_of(options), operation.redactor)
@@ -52,42 +67,6 @@ def run(operation: Operation) -> Result:
     due = _due(scene, options)
     outcomes = _carried_out(scene, due, operation) if due else {}
     return _told(scene.looked_at_again() if due else scene, outcomes, _actions(due, options))
-
-
-def require_proof(operation: Operation, images: t.Mapping[str, str]) -> list[dict[str, t.Any]]:
-    """What the history of a release tells of the init steps that it needed; empty where there is no init phase.
-
-    Raises `ComposeFailure` when one of them has not succeeded for its present content. ``images`` are ids by name,
-    for those that are here already.
-    """
-    ledger = LedgerFile(operation.store.folder).read()
-    if not ledger.selection:
-        return []
-    scene = _init_scene.init_scene(operation.options, ledger.selection, operation.redactor)
-    contents = scene.contents()
-    proofs = {name: _loose_proof(ledger, name, contents[name].fingerprint, images, scene) for name in scene.steps}
-    missing = [name for name, success in proofs.items() if success is None]
-    if missing:
-        raise ComposeFailure(
-            f"init step {', '.join(missing)} has not succeeded for what is about to be deployed. Run the init phase "
-            f"first, with playbooks/deploy.yml, playbooks/init.yml or the module compose_init, or deploy without it "
-            f"with require_init=false. Nothing was changed.",
-            error_kind="init_missing",
-        )
-    return [{"service": name, **_history(success)} for name, success in proofs.items() if success]
-
-
-def _loose_proof(
-    ledger: Ledger, name: str, fingerprint: str, images: t.Mapping[str, str], scene: InitScene
-) -> Success | None:
-    """A success with this content; an image that is still to be built or pulled is not compared."""
-    image = images.get(scene.images[name])
-    found = [each for each in ledger.succeeded.get(name, ()) if each.fingerprint == fingerprint]
-    return next((each for each in reversed(found) if image is None or each.image in (None, image)), None)
-
-
-def _history(success: Success) -> dict[str, t.Any]:
-    return {key: getattr(success, key) for key in ("exit_code", "seconds", "finished", "host")}
 
 
 def _due(scene: InitScene, options: t.Mapping[str, t.Any]) -> list[str]:

@@ -1,16 +1,16 @@
 # Copyright (c) The strata.compose authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The operations of compose_env: which state is reached how, under the project's lock, after old accidents are settled.
+"""An operation on an environment: under the project's lock, after old accidents are settled.
 
-What an operation needs is imported when it is needed: most runs change nothing, and half of their time is importing.
-Private to strata.compose.
+What is to be done, each module hands in: Ansible sends a module with all that it imports, and what compose_env does not
+need, it is not to carry. What only some runs need is imported when it is needed, for half of the time of a run that
+changes nothing is importing. Private to strata.compose.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import typing as t
 from dataclasses import dataclass, replace
 
@@ -61,10 +61,13 @@ class Operation:
         return Transaction.begin(manner, replace(Author.from_options(options), init=init), cancellation)
 
 
-def run(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result:
-    """Bring the environment to the state that is asked for; in check mode, tell what that would change."""
+Perform = t.Callable[[Operation], Result]
+"""What a module does in an operation; its result has at least ``changed``, ``actions`` and ``release``."""
+
+
+def run(options: Options, redactor: Redactor, check: bool, diff: bool, perform: Perform) -> Result:
+    """Bring the environment to a state, by what the module hands in; in check mode, tell what that would change."""
     cli, store = find_by_name(options, redactor)
-    perform = _performer(options["state"])
     if check:
         return perform(Operation(options, redactor, check, diff, cli, store, Cancellation()))
     actor = options["actor"] or "unknown"
@@ -73,21 +76,6 @@ def run(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result
         settled = _settled(operation)
         result = perform(operation)
     return _audited({**result, **settled, "changed": result["changed"] or bool(settled)}, operation, actor)
-
-
-def run_init(options: Options, redactor: Redactor, check: bool) -> Result:
-    """Run the init phase; what of it is no option of compose_init has no say in it, and no release is dropped."""
-    fixed = {"state": "init", "profiles": None, "services": None, "revision": None, "wait": True, "timeout": None}
-    keep_all = {"keep_releases": sys.maxsize}
-    return run({**options, "step_timeout": options["timeout"], **fixed, **keep_all}, redactor, check, False)
-
-
-def run_database(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result:
-    """Run postgres_env in one of its states; what of a deployment is no option of it has no say in it."""
-    fixed = {"services": None, "revision": None, "wait": True, "timeout": None, "stable_for": 0, "require_init": False}
-    keep_all = {"keep_releases": sys.maxsize}
-    state = {"state": "database", "database_state": options["state"]}
-    return run({**options, **fixed, **keep_all, **state}, redactor, check, diff)
 
 
 def find_by_name(options: Options, redactor: Redactor) -> tuple[Cli, ReleaseStore]:
@@ -110,29 +98,6 @@ def _env_files(options: Options, directory: str) -> list[str] | None:
     if not options["env_files"] or (os.path.isdir(directory) and not is_before):
         return t.cast("list[str] | None", options["env_files"])
     return [each for each in options["env_files"] if os.path.isfile(os.path.join(directory, each))] or None
-
-
-def _performer(state: str) -> t.Callable[[Operation], Result]:
-    if state in ("started", "stopped", "absent"):
-        from ansible_collections.strata.compose.plugins.module_utils import _operate
-
-        return {"started": _operate.start, "stopped": _operate.stop, "absent": _operate.remove}[state]
-    if state == "init":
-        from ansible_collections.strata.compose.plugins.module_utils import _init
-
-        return _init.run
-    if state == "database":
-        from ansible_collections.strata.compose.plugins.module_utils.postgres import _environment
-
-        return _environment.run
-    if state == "server":
-        from ansible_collections.strata.compose.plugins.module_utils.postgres import _start
-
-        return _start.bring
-    from ansible_collections.strata.compose.plugins.module_utils import _deploy
-
-    others = {"built": _deploy.get_images, "pulled": _deploy.get_images, "rolled_back": _deploy.roll_back}
-    return others.get(state, _deploy.deploy)
 
 
 def _settled(operation: Operation) -> Result:

@@ -92,7 +92,7 @@ def scene_of(options: Options, redactor: Redactor) -> Scene:
         release = resolve(project, cli, last, options.get("scale"))
     learn_secrets(redactor, release, project.env_files)
     require_services(release.parts, options.get("services") or ())
-    snapshot = observe(cli, project.name, release.image_names)
+    snapshot = observe(cli, project.name, release.image_names, recorded_containers(last))
     if _has_unrecorded(snapshot, last):
         release = with_config_hashes(release, cli)
     selected = _selected(options, release)
@@ -118,5 +118,10 @@ def _selected(options: Options, release: Release) -> frozenset[str] | None:
 
 
 def _has_unrecorded(snapshot: Snapshot, last: Release | None) -> bool:
-    recorded = {each for made in last.made.values() for each in made.containers} if last else set()
+    recorded = recorded_containers(last)
     return any(each.id not in recorded for each in snapshot.containers)
+
+
+def recorded_containers(last: Release | None) -> set[str]:
+    """Ids of the containers that were there after the last deployment."""
+    return {each for made in last.made.values() for each in made.containers} if last else set()

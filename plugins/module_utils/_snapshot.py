@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, failure_of, parsed_json
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, Completed, failure_of, parsed_json
 
 LABEL = "com.docker.compose."
 """Prefix of the labels by which Compose knows its containers (compose pkg/api/labels.go)."""
@@ -74,16 +74,35 @@ class Snapshot:
         return tuple(sorted({each.service for each in self.containers}))
 
 
-def observe(cli: Cli, project_name: str, image_names: t.Iterable[str] = ()) -> Snapshot:
+def observe(
+    cli: Cli, project_name: str, image_names: t.Iterable[str] = (), expected: t.Collection[str] = ()
+) -> Snapshot:
     """Read the project's containers and the given images, in two CLI calls however many there are.
 
-    One-off containers of ``docker compose run`` are left out: they belong to no service's desired state.
+    ``expected`` are ids of containers that were there last: where they all still are, and no others, the two calls run
+    at the same time. One-off containers of ``docker compose run`` are left out: they belong to no service's desired
+    state.
     """
-    listed = cli.docker("ps", "-aq", "--no-trunc", "--filter", f"label={LABEL}project={project_name}")
+    listing = ("ps", "-aq", "--no-trunc", "--filter", f"label={LABEL}project={project_name}")
     references = {with_tag(name): name for name in image_names}
-    found = _inspected(cli, [*listed.text.split(), *references])
+    if expected:
+        found = _both(cli, listing, [*expected, *references])
+    else:
+        found = _inspected(cli, [*cli.docker(*listing).text.split(), *references])
     images = {references[name]: each["Id"] for name, each in found.items() if name in references}
     return Snapshot(containers=_containers(found.values()), images=images)
+
+
+def _both(cli: Cli, listing: t.Sequence[str], names: t.Sequence[str]) -> dict[str, dict[str, t.Any]]:
+    """What was expected, if the list of containers has the same; else what is on the list, by a third call."""
+    listed, told = cli.docker_side_by_side(listing, ("inspect", *names))
+    if listed.rc:
+        raise failure_of(listed)
+    ids, found = set(listed.text.split()), _told_of(names, told)
+    if ids == {name for name, each in found.items() if "State" in each}:
+        return found
+    references = [name for name in names if name not in found or "State" not in found[name]]
+    return _inspected(cli, [*ids, *references])
 
 
 def look_again(cli: Cli, project_name: str, before: Snapshot) -> Snapshot:
@@ -109,7 +128,11 @@ def _inspected(cli: Cli, names: t.Sequence[str]) -> dict[str, dict[str, t.Any]]:
     """What the engine tells of each name that exists; the CLI tells it in the order of the names."""
     if not names:
         return {}
-    completed = cli.docker("inspect", *names, accept=(0, 1))
+    return _told_of(names, cli.docker("inspect", *names, accept=(0, 1)))
+
+
+def _told_of(names: t.Sequence[str], completed: Completed) -> dict[str, dict[str, t.Any]]:
+    """The answers by name. Pure; raises `ComposeFailure` for any complaint but that a name is of nothing."""
     lines = completed.error_text.splitlines()
     if not all("no such object" in line.lower() for line in lines):
         raise failure_of(completed)

@@ -254,13 +254,14 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import told
 from ansible_collections.strata.compose.plugins.module_utils._operations import run
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOSE_ENV
+from ansible_collections.strata.compose.plugins.module_utils._states import performer
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=COMPOSE_ENV, supports_check_mode=True)
     redactor = Redactor()
     with told_as_module_result(module, redactor) as tell:
-        tell(run(module.params, redactor, module.check_mode, module._diff))
+        tell(run(module.params, redactor, module.check_mode, module._diff, performer(module.params["state"])))
 
 
 if __name__ == "__main__":

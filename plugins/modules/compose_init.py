@@ -244,7 +244,7 @@ failed_services:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
-from ansible_collections.strata.compose.plugins.module_utils._operations import run_init
+from ansible_collections.strata.compose.plugins.module_utils._init import run
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOSE_INIT
 
@@ -253,7 +253,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=COMPOSE_INIT, supports_check_mode=True)
     redactor = Redactor()
     with told_as_module_result(module, redactor) as tell:
-        tell(run_init(module.params, redactor, module.check_mode))
+        tell(run(module.params, redactor, module.check_mode))
 
 
 if __name__ == "__main__":

@@ -316,9 +316,9 @@ failed_services:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
-from ansible_collections.strata.compose.plugins.module_utils._operations import run_database
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._spec import POSTGRES_ENV
+from ansible_collections.strata.compose.plugins.module_utils.postgres._environment import run
 
 
 def main() -> None:
@@ -330,7 +330,7 @@ def main() -> None:
     redactor = Redactor()
     plain = ("connection",) if options["reveal"] else ()
     with told_as_module_result(module, redactor, plain) as tell:
-        tell(run_database(options, redactor, module.check_mode, module._diff))
+        tell(run(options, redactor, module.check_mode, module._diff))
 
 
 if __name__ == "__main__":

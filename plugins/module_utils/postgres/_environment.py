@@ -5,11 +5,20 @@
 
 from __future__ import annotations
 
+import sys
 import typing as t
 from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _operations
-from ansible_collections.strata.compose.plugins.module_utils.postgres import _connection, _converge, _passwords
+from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils.postgres import (
+    _connection,
+    _converge,
+    _own,
+    _passwords,
+    _start,
+)
 from ansible_collections.strata.compose.plugins.module_utils.postgres._converge import Change
 from ansible_collections.strata.compose.plugins.module_utils.postgres._observe import observe_database
 from ansible_collections.strata.compose.plugins.module_utils.postgres._observed import MAINTENANCE, TRUSTED
@@ -19,9 +28,7 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres._sql impor
 from ansible_collections.strata.compose.plugins.module_utils.postgres._task import Task, decided, keep
 from ansible_collections.strata.compose.plugins.module_utils.postgres._wish import Wish
 
-if t.TYPE_CHECKING:
-    from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
-
+Options = t.Mapping[str, t.Any]
 Result = dict[str, t.Any]
 
 UNLOGGED = (
@@ -32,7 +39,15 @@ UNLOGGED = (
 """Nothing of a session is written down, for who reads a verifier in a log can try out passwords on it."""
 
 
-def run(operation: Operation) -> Result:
+def run(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result:
+    """Bring the database to a state; what of a deployment is no option of postgres_env has no say in it."""
+    fixed = {"services": None, "revision": None, "wait": True, "timeout": None, "stable_for": 0, "require_init": False}
+    keep_all = {"keep_releases": sys.maxsize}
+    state = {"state": "database", "database_state": options["state"]}
+    return _operations.run({**options, **fixed, **keep_all, **state}, redactor, check, diff, perform)
+
+
+def perform(operation: Operation) -> Result:
     """Bring the database to the state that is asked for."""
     task = Task.of(operation)
     task.learn()
@@ -88,12 +103,8 @@ def _brought(task: Task) -> Result:
     if options["service"]:
         if task.runs():
             return {"actions": []}
-        from ansible_collections.strata.compose.plugins.module_utils.postgres import _start
-
         selected = {**options, "services": [task.service], "server": task.service}
         return _start.bring(replace(operation, options=selected))
-    from ansible_collections.strata.compose.plugins.module_utils.postgres import _own
-
     with _own.written_layer(options, task.project, operation.cli, operation.check) as folder:
         own = {**_own.options_of(options, task.project, folder, "server"), "server": task.service}
-        return _operations.run(own, operation.redactor, operation.check, operation.diff)
+        return _operations.run(own, operation.redactor, operation.check, operation.diff, _start.bring)

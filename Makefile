@@ -73,8 +73,8 @@ faults: images ## deployments that are killed, cancelled, cut off; options as in
 	$(if $(FAULTS),,pytest tests/integration -m thorough --dist loadfile --numprocesses 2)
 
 .PHONY: faults-postgres
-faults-postgres: images ## databases whose operations are killed, at random moments
-	pytest tests/faults/postgres_strikes.py $(FAULTS)
+faults-postgres: images ## databases whose operations are killed or whose disk is full, at random moments
+	pytest tests/faults/postgres_*.py $(FAULTS)
 
 .PHONY: faults-fast
 faults-fast: ## a few of them, one of each kind

@@ -60,6 +60,8 @@ def carry_out(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -
     journal_file = JournalFile(scene.store.folder)
     transaction.cancellation.touch()
     journal = journal_file.write(_opened(scene, steps, transaction))
+    if transaction.cancellation.by:
+        raise _not_begun(scene, journal_file, transaction)
     try:
         after = _switched(scene, steps, journal_file, journal, transaction.manner)
     except ComposeFailure as failure:
@@ -100,12 +102,25 @@ def _switched(
     return scene.looked_at_again()
 
 
+def _not_begun(scene: Scene, journal_file: JournalFile, transaction: Transaction) -> ComposeFailure:
+    """The failure of a switch that was cancelled when all was ready and no container was touched yet."""
+    failure = transaction.cancellation.failure("Nothing was changed.")
+    _note(scene, failure, transaction)
+    journal_file.close()
+    return failure
+
+
+def _note(scene: Scene, cause: ComposeFailure, transaction: Transaction) -> None:
+    """Tell in the history why a release did not become the current one."""
+    with contextlib.suppress(ComposeFailure):  # a disk too full for the history must not keep us from going back
+        _record.failed(scene, scene.release, transaction.began, cause.message.partition("\n")[0])
+
+
 def _undone(
     scene: Scene, cause: ComposeFailure, journal_file: JournalFile, journal: Journal, transaction: Transaction
 ) -> ComposeFailure:
     """The failure to tell, after the last good release was brought back or could not be."""
-    with contextlib.suppress(ComposeFailure):  # a disk too full for the history must not keep us from going back
-        _record.failed(scene, scene.release, transaction.began, cause.message.partition("\n")[0])
+    _note(scene, cause, transaction)
     if scene.last is None:
         journal_file.close()
         told = "There is no earlier release to go back to: its containers are kept for a look at them"

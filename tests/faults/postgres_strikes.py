@@ -1,12 +1,13 @@
 """Backups and restores that are struck at random moments: what is there is whole, and what serves is what it was.
 
-    pytest tests/faults/postgres_strikes.py
+    make faults-postgres
 
-Not collected by itself, for it takes a while. FAULTS_SEED=... repeats a run.
+Not collected by itself, for it takes a while. FAULTS_SEED=... repeats a run, POSTGRES_MOMENTS=3 makes a short one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -22,7 +23,6 @@ import pytest
 from tests.faults.seed import SEED
 from tests.integration.conftest import Environment
 from tests.integration.postgres_backups import BIG, Postgres
-from tests.integration.test_postgres_backup import mounted
 from tests.integration.test_postgres_restore import CONSENT, require_tidy
 
 MOMENTS = int(os.environ.get("POSTGRES_MOMENTS", "20"))
@@ -67,15 +67,21 @@ STRIKES: dict[str, Strike] = {
 
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    root = tmp_path_factory.mktemp("pg")
+    with on_a_server(tmp_path_factory.mktemp("pg")) as found:
+        found.sql(BIG.format(rows=ROWS))
+        yield found
+
+
+@contextlib.contextmanager
+def on_a_server(root: Path, **keys: object) -> Iterator[Postgres]:
+    """A server whose data outlives its container, with the shop's database."""
     folder = root / f"t{uuid.uuid4().hex[:8]}"
     folder.mkdir()
     engine = docker.from_env()
     found = Postgres(Environment(folder, root / "state", engine))
     try:
-        found.begin(in_memory=False)
+        found.begin(in_memory=False, **keys)
         found.make()
-        found.sql(BIG.format(rows=ROWS))
         yield found
     finally:
         found.environment.clean_up()
@@ -89,11 +95,16 @@ def strike(postgres: Postgres, kind: str, chance: random.Random, seconds: float,
     if running.poll() is None:
         STRIKES[kind](postgres, running)
     printed: str = running.communicate(timeout=120)[0]
+    revive(postgres)
+    return printed
+
+
+def revive(postgres: Postgres) -> None:
+    """Have the server answer again, whatever the strike has left of it."""
     container = postgres.environment.container("postgres")
     if container.status != "running":
         container.start()
     postgres.await_it()
-    return printed
 
 
 def usual_seconds(run: Callable[[], object]) -> float:
@@ -114,21 +125,6 @@ def test_struck_backups(postgres: Postgres, kind: str) -> None:
             assert (postgres.folder / name).read_bytes() == content, f"moment {number}, seed {SEED}: {told}"
     postgres.back_up(keep_last=3, keep_daily=0, keep_weekly=0, keep_monthly=0, lock_wait=60)
     assert postgres.partials() == []
-    assert postgres.sessions() == []
-
-
-def test_full_disks(postgres: Postgres) -> None:
-    """Disks of 20 sizes that a dump does not fit on; its size is not foretold, for a first one is small."""
-    chance = random.Random(f"{SEED} disk")
-    big = postgres.sql("SELECT pg_size_pretty(pg_table_size('big'))")
-    folder = postgres.folder
-    for number in range(MOMENTS):
-        postgres.folder = folder.with_name(f"disk-{number}")
-        with mounted(postgres.folder, f"{chance.randint(1, 15)}m"):
-            outcome = postgres.run("postgres_backup")
-            assert outcome.failed, f"moment {number}, seed {SEED}, {big}"
-            assert list(postgres.folder.iterdir()) == []
-    postgres.folder = folder
     assert postgres.sessions() == []
 
 

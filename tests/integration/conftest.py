@@ -192,6 +192,23 @@ def ansible_environment(variables: dict[str, str] | None = None) -> dict[str, st
     }
 
 
+def ansible_playbook(
+    *arguments: str | Path, variables: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run ansible-playbook from the repository's folder: on this machine, unless an inventory is given."""
+    where = () if "-i" in arguments else ("-i", "localhost,", "-c", "local")
+    argv = [ANSIBLE.with_name("ansible-playbook"), *where, "-e", f"ansible_python_interpreter={sys.executable}"]
+    return subprocess.run(
+        [*argv, *arguments],
+        capture_output=True,
+        text=True,
+        env=ansible_environment(variables),
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
 def parsed(printed: str) -> dict[str, Any]:
     """The result in ``localhost | CHANGED => {...}``; a diff may stand before it."""
     if "localhost | SKIPPED" in printed:

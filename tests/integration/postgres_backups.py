@@ -57,10 +57,10 @@ class Postgres:
         self.environment, self.database = environment, database
         self.folder = environment.state_dir.with_name("backups")
 
-    def begin(self, in_memory: bool = True) -> None:
+    def begin(self, in_memory: bool = True, **keys: object) -> None:
         """Start it with Compose by hand, and wait until it truly answers; in memory, its data dies with it."""
-        keys = {key: value for key, value in SERVICE.items() if in_memory or key != "tmpfs"}
-        self.environment.write("compose.yml", {"services": {"postgres": keys}})
+        usual = {key: value for key, value in SERVICE.items() if in_memory or key != "tmpfs"}
+        self.environment.write("compose.yml", {"services": {"postgres": {**usual, **keys}}})
         argv = ["docker", "compose", "-p", self.environment.project, "up", "-d"]
         subprocess.run(argv, cwd=self.environment.folder, check=True, capture_output=True)
         self.await_it()

@@ -6,13 +6,12 @@ import getpass
 import json
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.integration.conftest import ANSIBLE, REPOSITORY, Environment, ansible_environment, service
+from tests.integration.conftest import REPOSITORY, Environment, ansible_playbook, service
 from tests.integration.test_lock import deploying
 from tests.integration.test_transactions import in_phase, require_consistent, state_of, wait_for
 
@@ -26,17 +25,13 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "engine_settle_owner": getpass.getuser(),
         "engine_state_dir": str(folder / "state"),
         "engine_has_systemd": False,
-        "ansible_python_interpreter": sys.executable,
     }
     role = {"name": "strata.compose.engine", "tasks_from": "settle_unit"}
     playbook = folder / "play.yml"
     task = {"name": "Install", "ansible.builtin.include_role": role}
     playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
-    argv = [str(ANSIBLE.with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", str(playbook)]
     for expected in ("changed=3", "changed=0"):
-        done = subprocess.run(
-            [*argv, "-e", json.dumps(variables)], capture_output=True, text=True, env=ansible_environment(), check=False
-        )
+        done = ansible_playbook(playbook, "-e", json.dumps(variables))
         assert done.returncode == 0, done.stdout + done.stderr
         assert expected in done.stdout, done.stdout
     return folder / "lib" / "settle.py"

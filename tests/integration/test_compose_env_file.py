@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from ansible_collections.strata.compose.plugins.module_utils import _dotenv
 
-from tests.integration.conftest import ANSIBLE, REPOSITORY, adhoc, ansible_environment
+from tests.integration.conftest import REPOSITORY, adhoc, ansible_playbook
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 VARIABLES = {
@@ -186,11 +184,7 @@ def play(project: Path, variables: dict, *flags: str, tasks: list[dict] | None =
     playbook.write_text(
         yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "vars_files": ["variables.yml"], **work}])
     )
-    argv = [str(ANSIBLE.with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", *flags]
-    argv += ["-e", f"ansible_python_interpreter={sys.executable}", str(playbook)]
-    done = subprocess.run(
-        argv, cwd=project.parent, env=ansible_environment(), capture_output=True, text=True, check=False
-    )
+    done = ansible_playbook(*flags, playbook)
     return done.returncode, done.stdout + done.stderr
 
 

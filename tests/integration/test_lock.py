@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.integration.conftest import ANSIBLE, REPOSITORY, Environment, ansible_environment, service
+from tests.integration.conftest import REPOSITORY, Environment, ansible_playbook, service
 from tests.integration.test_transactions import in_phase, require_consistent, state_of, wait_for
 
 SLOW_STOP = {
@@ -66,20 +66,10 @@ def unlock(environment: Environment, *flags: str) -> tuple[int, str]:
     """The playbook, as an operator runs it; its code and what it printed."""
     own = {"project_dir": str(environment.folder), "environment": environment.name}
     told = {**own, "state_dir": str(environment.state_dir), **environment.variables}
-    host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    variables = {**host, **{f"compose_env_{name}": value for name, value in told.items()}}
+    variables = {"ansible_connection": "local", **{f"compose_env_{name}": value for name, value in told.items()}}
     inventory = environment.state_dir.with_name("hosts.yml")
     inventory.write_text(yaml.safe_dump({"all": {"hosts": {"localhost": variables}}}))
-    argv = [str(ANSIBLE.with_name("ansible-playbook")), "-i", str(inventory), "playbooks/unlock.yml", *flags]
-    done = subprocess.run(
-        argv,
-        capture_output=True,
-        text=True,
-        env=ansible_environment(),
-        cwd=REPOSITORY,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+    done = ansible_playbook("-i", inventory, "playbooks/unlock.yml", *flags)
     return done.returncode, done.stdout + done.stderr
 
 

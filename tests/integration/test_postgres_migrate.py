@@ -22,12 +22,11 @@ import pytest
 import yaml
 
 from tests.integration.conftest import (
-    ANSIBLE,
     REPOSITORY,
     Environment,
     Outcome,
     adhoc,
-    ansible_environment,
+    ansible_playbook,
     process,
 )
 
@@ -787,9 +786,8 @@ class TestDbmate:
 def inventory(database: Database) -> str:
     own = {"project_dir": str(database.environment.folder), "environment": "dev", "state_dir": str(database.state_dir)}
     shared = {f"compose_env_{name}": value for name, value in own.items()}
-    host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     named = {"postgres_database": database.name, "postgres_migrate_directory": database.name}
-    return yaml.safe_dump({"all": {"hosts": {"here": {**host, **shared, **named}}}})
+    return yaml.safe_dump({"all": {"hosts": {"here": {"ansible_connection": "local", **shared, **named}}}})
 
 
 def test_playbooks_and_variables(database: Database, tmp_path: Path) -> None:
@@ -797,10 +795,8 @@ def test_playbooks_and_variables(database: Database, tmp_path: Path) -> None:
     database.write(_1_a__up="CREATE TABLE a (i int);", _1_a__down="DROP TABLE a;")
 
     def play(name: str, *flags: str) -> str:
-        program = str(ANSIBLE.with_name("ansible-playbook"))
-        argv = [program, "-i", str(tmp_path / "hosts.yml"), f"strata.compose.{name}", *flags]
-        completed = subprocess.run(argv, capture_output=True, text=True, env=ansible_environment(), check=False)
-        return completed.stdout + completed.stderr
+        done = ansible_playbook("-i", tmp_path / "hosts.yml", f"strata.compose.{name}", *flags)
+        return done.stdout + done.stderr
 
     assert "migrate    postgres       1_a.up.sql" in play("migrate", "--check", "--diff")
     assert database.tables() == []

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.canaries import Watch, hits, needles
-from tests.integration.conftest import ANSIBLE, Environment, adhoc, ansible_environment, service
+from tests.integration.conftest import Environment, adhoc, ansible_playbook, service
 from tests.integration.databases import kept, log, login, play, postgres, project, succeed
 
 GIVEN = {"first": "Cn4ry0fTheF1rst$Passw0rd", "second": "Cn4ry0fTheS3cond'P@ssw:rd/"}
@@ -25,10 +23,7 @@ def shop(engine, tmp_path) -> Iterator[Environment]:
 
 
 def run(path: Path, *flags: str) -> str:
-    argv = [str(ANSIBLE.with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", *flags, str(path)]
-    argv += ["-e", f"ansible_python_interpreter={sys.executable}"]
-    variables = {"ANSIBLE_LOG_PATH": str(path.with_suffix(".log"))}
-    done = subprocess.run(argv, capture_output=True, text=True, env=ansible_environment(variables), check=False)
+    done = ansible_playbook(*flags, path, variables={"ANSIBLE_LOG_PATH": str(path.with_suffix(".log"))})
     return f"{done.stdout}{done.stderr}{path.with_suffix('.log').read_text()}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import docker
 import pytest
 import yaml
 
-from tests.integration.conftest import ANSIBLE, REPOSITORY, Environment, ansible_environment
+from tests.integration.conftest import REPOSITORY, Environment, ansible_playbook
 from tests.integration.postgres_backups import Postgres
 
 
@@ -37,7 +36,6 @@ def variables_of(postgres: Postgres) -> dict[str, Any]:
     environment = postgres.environment
     return {
         "ansible_connection": "local",
-        "ansible_python_interpreter": sys.executable,
         "compose_env_project_dir": str(environment.folder),
         "compose_env_environment": environment.name,
         "compose_env_state_dir": str(environment.state_dir),
@@ -50,16 +48,7 @@ def variables_of(postgres: Postgres) -> dict[str, Any]:
 def play(postgres: Postgres, playbook: Path | str, **extra: Any) -> str:
     inventory = postgres.environment.state_dir.with_name("hosts.yml")
     inventory.write_text(yaml.safe_dump({"all": {"hosts": {"localhost": variables_of(postgres)}}}))
-    argv = [str(ANSIBLE.with_name("ansible-playbook")), "-i", str(inventory), str(playbook), "-e", json.dumps(extra)]
-    done = subprocess.run(
-        argv,
-        capture_output=True,
-        text=True,
-        env=ansible_environment(),
-        cwd=REPOSITORY,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+    done = ansible_playbook("-i", inventory, playbook, "-e", json.dumps(extra))
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

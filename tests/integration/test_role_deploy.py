@@ -5,12 +5,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import yaml
 
-from tests.integration.conftest import ANSIBLE, Environment, ansible_environment, service
+from tests.integration.conftest import Environment, ansible_playbook, service
 
 
 def test_the_role_brings_files_and_deploys(environment: Environment, tmp_path):
@@ -30,9 +27,7 @@ def test_the_role_brings_files_and_deploys(environment: Environment, tmp_path):
     def play(**changes) -> str:
         work = {"vars": {**variables, **changes}, "roles": ["strata.compose.deploy"], "post_tasks": [show]}
         playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, **work}]))
-        argv = [str(ANSIBLE.with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", str(playbook)]
-        argv += ["-e", f"ansible_python_interpreter={sys.executable}"]
-        done = subprocess.run(argv, capture_output=True, text=True, env=ansible_environment(), check=False)
+        done = ansible_playbook(playbook)
         assert done.returncode == 0, done.stdout
         return done.stdout
 

@@ -11,7 +11,6 @@ import re
 import shutil
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import docker.errors
 import pytest
 import yaml
 
-from tests.integration.conftest import ANSIBLE, Environment, ansible_environment, service
+from tests.integration.conftest import Environment, ansible_playbook, service
 
 KEY, TOKEN = "Hidden key\n", "Hidden token"
 ROLE = "strata.compose.env_file"
@@ -55,11 +54,7 @@ def play(environment: Environment, *flags: str, code: int = 0, **variables: Any)
     playbook = environment.folder.parent / "play.yml"
     playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
     (environment.folder.parent / "variables.yml").write_text(json.dumps(given))
-    argv = [str(ANSIBLE.with_name("ansible-playbook")), "-i", "localhost,", "-c", "local", "-vvv", "--diff", *flags]
-    argv += ["-e", f"ansible_python_interpreter={sys.executable}", "-e", f"@{playbook.with_name('variables.yml')}"]
-    done = subprocess.run(
-        [*argv, str(playbook)], capture_output=True, text=True, env=ansible_environment(), check=False
-    )
+    done = ansible_playbook("-vvv", "--diff", *flags, "-e", f"@{playbook.with_name('variables.yml')}", playbook)
     assert done.returncode == code, done.stdout[-5000:]
     assert "Hidden" not in done.stdout + done.stderr
     return done.stdout

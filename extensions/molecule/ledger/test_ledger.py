@@ -185,6 +185,9 @@ def test_host_makes_backups_by_itself(production: Ledger) -> None:
         "ls -d /etc/cron.d/strata* /etc/strata/* /usr/local/lib/strata-backup 2>/dev/null || true"
     )
     assert left == ""
+    assert "changed: true" in module(production, SCHEDULED)
+    production.host.shell("rm -r /usr/local/lib/strata-backup")
+    assert "changed: true" in module(production, "state=unscheduled"), "also when its code was removed by hand"
 
 
 def test_clone_brings_data_without_what_is_personal(staging: Ledger, production: Ledger) -> None:

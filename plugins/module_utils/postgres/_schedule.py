@@ -71,7 +71,7 @@ def unschedule(work: Work) -> Result:
             work.cli.run(["systemctl", "disable", "--now", gone.timer], accept=(0, 1))
         for path in paths:
             os.unlink(path)
-        if not any(each.startswith("strata-backup-") for each in _listed(OPTIONS)):
+        if os.path.isdir(CODE) and not any(each.startswith("strata-backup-") for each in _listed(OPTIONS)):
             shutil.rmtree(CODE)
     return work.told([("unschedule", f"database {work.database}")] if paths else [])
 

@@ -25,6 +25,11 @@ def argv(pid: int) -> list[str]:
         return []
 
 
+def program(pid: int) -> str:
+    """The first word of a process, empty when it is gone."""
+    return next(iter(argv(pid)), "")
+
+
 def children(pid: int) -> list[list[str]]:
     """The words of each process that a process started."""
     try:

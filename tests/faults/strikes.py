@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -61,17 +62,18 @@ def cut_ssh(target: Target) -> None:
     """Kill the host's end of every ssh connection; its listener goes on."""
     init = target.host.init
     for pid in list(processes.inside(init)):
-        if pid != init and processes.argv(pid)[0].startswith("sshd"):
-            os.kill(pid, signal.SIGKILL)
+        if pid != init and processes.program(pid).startswith("sshd"):
+            with contextlib.suppress(ProcessLookupError):  # it may end meanwhile, with the one that it belongs to
+                os.kill(pid, signal.SIGKILL)
     target.resume()
 
 
 def kill_engine(target: Target) -> None:
     """Kill dockerd, which takes its containerd with it, and start it as it was."""
     host = target.host
-    (daemon,) = [pid for pid in processes.inside(host.init) if processes.argv(pid)[0] == "dockerd"]
+    (daemon,) = [pid for pid in processes.inside(host.init) if processes.program(pid) == "dockerd"]
     argv = processes.argv(daemon)
-    helpers = [pid for pid in processes.inside(host.init) if processes.argv(pid)[0] == "containerd"]
+    helpers = [pid for pid in processes.inside(host.init) if processes.program(pid) == "containerd"]
     os.kill(daemon, signal.SIGKILL)
     target.resume()
     hosts.wait_until(lambda: not any(map(processes.exists, (daemon, *helpers))), "the end of the engine")

@@ -14,18 +14,12 @@ import os
 import re
 import tempfile
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils.postgres import _counts
 from ansible_collections.strata.compose.plugins.module_utils.postgres._counts import Counts
 from ansible_collections.strata.compose.plugins.module_utils.postgres._server import PSQL, SUPERUSER, VERBOSE, Server
-from ansible_collections.strata.compose.plugins.module_utils.postgres._streams import (
-    Stream,
-    read_behind,
-    read_from,
-    written_to,
-)
+from ansible_collections.strata.compose.plugins.module_utils.postgres._streams import Stream, read_from, written_to
 
 ZSTD, GZIP = "zstd:1", "1"
 """For ``--compress``: three times as fast as gzip and smaller, but known to pg_dump 16 and later only."""
@@ -83,7 +77,7 @@ class Dumped(t.NamedTuple):
 
 
 def dump(server: Server, database: str, compression: str, file: t.IO[bytes], timeout: int) -> Dumped:
-    """Write a dump of a database into a file, with the rows of each table as the dump holds them, and decode it.
+    """Write a dump of a database into a file, with the rows of each table as the dump holds them.
 
     psql opens a snapshot and counts in it while pg_dump reads it. Whatever runs in the container is a child of the
     shell there: one that outlived it would become a child of the server, which takes its end for that of a session.
@@ -95,10 +89,10 @@ def dump(server: Server, database: str, compression: str, file: t.IO[bytes], tim
         f'pg_dump --format=custom --compress="$2" --snapshot="$snapshot" --lock-wait-timeout={LOCK_WAIT} '
         f"--username={SUPERUSER}; code=$?; [ $code = 0 ] || echo; cat >&2; (exit $code); }}"
     )
-    with _open_until_called(VERBOSE + _counts.in_snapshot()) as (questions, close):
-        stream = Stream(begins=close)
-        with _decoded(server, file, stream, timeout), written_to(file, stream) as output:
-            told = _run(server, database, command, (compression,), questions, output, timeout, lambda: stream.error)
+    with contextlib.ExitStack() as stack:
+        questions, close = stack.enter_context(_open_until_called(VERBOSE + _counts.in_snapshot()))
+        output, stream = stack.enter_context(written_to(file, close))
+        told = _run(server, database, command, (compression,), questions, output, timeout, lambda: stream.error)
     if stream.error is not None:
         raise _unwritten(stream.error)
     if f"{COUNTING_ENDED} 0" not in told.splitlines():
@@ -115,16 +109,9 @@ def _open_until_called(text: str) -> t.Iterator[tuple[t.IO[bytes], t.Callable[[]
         yield given, end.close
 
 
-@contextlib.contextmanager
-def _decoded(server: Server, file: t.IO[bytes], stream: Stream, timeout: int) -> t.Iterator[None]:
-    """Read the file to its end while it is written, which shows that nothing is missing from the dump in it."""
-    # It begins with the dump, and has as much time as that when the dump has had all of its own.
-    command, seconds = "pg_restore --file=/dev/null", 2 * timeout
-    with read_behind(file, stream) as content, ThreadPoolExecutor(1) as pool:
-        decoding = pool.submit(_run, server, "postgres", command, (), content, None, seconds, lambda: None)
-        yield
-        if stream.error is None:
-            decoding.result()
+def decode(server: Server, file: t.IO[bytes], timeout: int) -> None:
+    """Read a dump to its end, which shows that nothing is missing from it."""
+    _run(server, "postgres", "pg_restore --file=/dev/null", (), file, None, timeout, lambda: None)
 
 
 def restore(server: Server, database: str, file: t.IO[bytes], options: t.Sequence[str], timeout: int) -> Stream:

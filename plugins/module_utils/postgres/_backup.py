@@ -92,6 +92,8 @@ def _made(work: Work, server: Server, database: Database, tools: _archive.Tools)
     with work.folder.partial(file, work.project) as content:
         try:
             dumped = _archive.dump(server, work.database, tools.compression, content, timeout)
+            content.seek(0)
+            _archive.decode(server, content, timeout)
         except ComposeFailure as failure:
             raise _without_backup(work, failure) from failure
         backup = Backup(

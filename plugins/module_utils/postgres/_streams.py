@@ -27,11 +27,8 @@ class Stream:
     size: int = 0
     error: OSError | None = None
     """why it ended before its time, such as a full disk"""
-    begins: t.Callable[[], None] = lambda: None
-    """called when the first of it is there, and at its end"""
+    begins: t.Callable[[], None] | None = None
     _digest: t.Any = field(default_factory=hashlib.sha256)
-    _has_ended: bool = False
-    _news: threading.Condition = field(default_factory=threading.Condition)
 
     @property
     def sha256(self) -> str:
@@ -39,29 +36,19 @@ class Stream:
         return str(self._digest.hexdigest())
 
     def passed(self, block: memoryview) -> None:
-        if not self.size:
+        if not self.size and self.begins:
             self.begins()
         self._digest.update(block)
-        with self._news:
-            self.size += len(block)
-            self._news.notify_all()
-
-    def ended(self) -> None:
-        self.begins()
-        with self._news:
-            self._has_ended = True
-            self._news.notify_all()
-
-    def beyond(self, offset: int) -> int:
-        """How many bytes have passed after these, awaited until there are some; 0 at the end."""
-        with self._news:
-            self._news.wait_for(lambda: self.size > offset or self._has_ended)
-            return self.size - offset
+        self.size += len(block)
 
 
 @contextlib.contextmanager
-def written_to(file: t.IO[bytes], stream: Stream) -> t.Iterator[t.IO[bytes]]:
-    """A pipe for the output of a command, which goes into an unbuffered file; all is there when the block ends."""
+def written_to(file: t.IO[bytes], begins: t.Callable[[], None]) -> t.Iterator[tuple[t.IO[bytes], Stream]]:
+    """A pipe for the output of a command, which goes into an unbuffered file; all is there when the block ends.
+
+    ``begins`` is called when the first of it is there.
+    """
+    stream = Stream(begins=begins)
     with _pipe() as (reading, writing):
 
         def work() -> None:
@@ -70,31 +57,13 @@ def written_to(file: t.IO[bytes], stream: Stream) -> t.Iterator[t.IO[bytes]]:
             finally:
                 # The command learns that nobody takes its output any more.
                 reading.close()
-                stream.ended()
+                begins()
 
         with _alongside(work):
             try:
-                yield writing
+                yield writing, stream
             finally:
                 writing.close()
-
-
-@contextlib.contextmanager
-def read_behind(file: t.IO[bytes], stream: Stream) -> t.Iterator[t.IO[bytes]]:
-    """A pipe for the input of a command: what a stream has written to a file, read from there while it grows."""
-    with _pipe() as (reading, writing):
-
-        def work() -> None:
-            try:
-                _follow(file, stream, writing)
-            finally:
-                writing.close()
-
-        with _alongside(work):
-            try:
-                yield reading
-            finally:
-                reading.close()
 
 
 @contextlib.contextmanager
@@ -140,18 +109,6 @@ def _copy(source: t.IO[bytes], target: t.IO[bytes], stream: Stream) -> None:
         while count := source.readinto(buffer):  # type: ignore[attr-defined]
             _write(target, buffer[:count])
             stream.passed(buffer[:count])
-    except BrokenPipeError:
-        return
-    except OSError as error:
-        stream.error = error
-
-
-def _follow(file: t.IO[bytes], stream: Stream, target: t.IO[bytes]) -> None:
-    offset = 0
-    try:
-        while block := os.pread(file.fileno(), min(BLOCK, stream.beyond(offset)), offset):
-            _write(target, memoryview(block))
-            offset += len(block)
     except BrokenPipeError:
         return
     except OSError as error:

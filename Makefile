@@ -74,7 +74,7 @@ faults: images ## deployments that are killed, cancelled, cut off; options as in
 
 .PHONY: faults-postgres
 faults-postgres: images ## databases whose operations are killed or whose disk is full, at random moments
-	pytest tests/faults/postgres_*.py $(FAULTS)
+	pytest tests/faults/postgres_*.py --numprocesses 2 --dist loadfile $(FAULTS)
 
 .PHONY: faults-fast
 faults-fast: ## a few of them, one of each kind

@@ -128,13 +128,13 @@ def _inspected(cli: Cli, names: t.Sequence[str]) -> dict[str, dict[str, t.Any]]:
     """What the engine tells of each name that exists; the CLI tells it in the order of the names."""
     if not names:
         return {}
-    return _told_of(names, cli.docker("inspect", *names, accept=(0, 1)))
+    return _told_of(names, cli.docker("inspect", *names, accept=None))
 
 
 def _told_of(names: t.Sequence[str], completed: Completed) -> dict[str, dict[str, t.Any]]:
     """The answers by name. Pure; raises `ComposeFailure` for any complaint but that a name is of nothing."""
     lines = completed.error_text.splitlines()
-    if not all("no such object" in line.lower() for line in lines):
+    if completed.rc not in (0, 1) or not all("no such object" in line.lower() for line in lines):
         raise failure_of(completed)
     absent = {line.rpartition(": ")[2].strip() for line in lines}
     return dict(zip([name for name in names if name not in absent], parsed_json(completed) or []))

@@ -50,7 +50,7 @@ def roll_back(operation: Operation) -> Result:
 def made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Result:
     """Plan, and unless this is a check, carry the plan out."""
     expected = scene.with_images(images)
-    steps = expected.steps()
+    steps = expected.narrowed().steps()
     if images or steps:
         check(scene, expected, images, steps)
         _require_init(scene, images, operation)
@@ -58,7 +58,7 @@ def made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Res
     if operation.check:
         foreseen = [step.told() for step in (*_certain(images), *steps)]
         return {**told(scene, foreseen, scene.last), **compared}
-    if not images and not steps and _is_settled(scene):
+    if not images and not steps and _is_settled(scene.narrowed()):
         return {**told(scene, (), scene.last), **compared}
     return {**_carry_out(scene, images, operation), **compared}
 
@@ -101,7 +101,7 @@ def _carry_out(scene: Scene, images: t.Sequence[Step], operation: Operation) -> 
     from ansible_collections.strata.compose.plugins.module_utils import _transaction
 
     acquired = _acquired(scene, images)
-    before = scene = scene.looked_at_again() if images else scene
+    before = scene = (scene.looked_at_again() if images else scene).narrowed()
     steps = scene.steps()
     transaction = operation.transaction(_require_init(scene, (), operation))
     if steps:

@@ -74,6 +74,14 @@ class Scene:
         images = {**self.snapshot.images, **dict.fromkeys(sure, COMING)}
         return replace(self, snapshot=replace(self.snapshot, images=images))
 
+    def narrowed(self) -> Scene:
+        """The scene whose release has the services that are not meant as they were deployed last."""
+        if self.selected is None:
+            return self
+        from ansible_collections.strata.compose.plugins.module_utils import _partial
+
+        return replace(self, release=_partial.narrowed(self.release, self.last, self.selected))
+
     def looked_at_again(self) -> Scene:
         return replace(self, snapshot=observe(self.cli, self.release.project, self.release.image_names))
 

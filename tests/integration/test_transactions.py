@@ -77,6 +77,25 @@ def test_bad_release_is_rolled_back(serving: Environment, kind: str) -> None:
     assert not serving.deploy().changed, "the files of release 1 are deployed, and it runs"
 
 
+def test_services_that_a_deployment_left_out_come_back_as_they_ran(serving: Environment) -> None:
+    """What the layers say of them was never tried out, so no roll back may take it for good."""
+    idle = serving.ids()["idle"]
+    web = {**GOOD["web"], "environment": {"RELEASE": "two"}}
+    serving.write("compose.yml", {"services": {"web": web, "idle": {**GOOD["idle"], **BAD["exits at once"]}}})
+    assert serving.deploy(services=["web"]).actions == {("web", "recreate")}
+    assert not serving.deploy(services=["web"]).changed
+    assert serving.plan().actions == {("idle", "recreate")}
+    outcome = serving.run(wait_timeout=10)
+    assert outcome.result["state"] == "rolled_back", outcome.message
+    assert outcome.result["rolled_back_to"] == 2
+    assert serving.variable("web", "RELEASE") == "two"
+    assert {each.status for each in serving.containers("idle")} == {"running"}
+    require_consistent(serving)
+    assert serving.run(state="rolled_back").result["release"] == 1
+    assert serving.variable("web", "RELEASE") == "one"
+    assert len(serving.ids()["idle"]) == len(idle)
+
+
 def test_roll_back_restores_removed_and_drops_added_services(serving: Environment) -> None:
     web = {**GOOD["web"], "command": ["sh", "-c", "exit 1"]}
     serving.write("compose.yml", {"services": {"web": web, "added": service()}})

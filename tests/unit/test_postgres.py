@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
@@ -19,13 +18,12 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres import (
     _passwords,
     _removal,
     _scram,
-    _start,
 )
 from ansible_collections.strata.compose.plugins.module_utils.postgres._observed import Observed, Role, Schema, query
 from ansible_collections.strata.compose.plugins.module_utils.postgres._sql import literal
 from ansible_collections.strata.compose.plugins.module_utils.postgres._wish import Wish, wish_of
 
-from tests.unit.tables import each, made_of, release_of, table
+from tests.unit.tables import each, table
 
 CASES = table("postgres")
 DEFAULTS = {name: option.get("default") for name, option in POSTGRES_ENV.items()}
@@ -213,21 +211,6 @@ def test_layer_of_its_own_publishes_nothing_and_shows_no_password():
     assert "127.0.0.1" in service["healthcheck"]["test"][1]
     assert layer["volumes"]["data"]["name"] == "a$$b"
     assert layer["networks"]["database"]["name"] == "shop-dev-postgres"
-
-
-def test_only_the_selected_services_are_deployed_with_the_database():
-    last = release_of(
-        {"postgres": {}, "web": {"command": "old"}}, {"web": {"/f": "1"}}, networks={"default": {"name": "n"}}
-    )
-    last = replace(last, number=3, made=made_of(last, {"web": {"web-1": "running"}}))
-    wanted = release_of({"postgres": {"shm_size": "1g"}, "web": {"command": "new"}, "more": {}}, {"web": {"/f": "2"}})
-    found = _start.narrowed(replace(wanted, resolved_from={"name": "shop"}), last, {"postgres"})
-    assert sorted(found.parts) == ["postgres", "web"]
-    assert found.parts["web"].definition == last.parts["web"].definition
-    assert found.parts["web"].files == {"/f": "1"}
-    assert found.parts["postgres"].definition["shm_size"] == "1g"
-    assert found.resolved_from == {"name": "shop", "only": ["postgres"]}
-    assert list(_start.narrowed(wanted, None, {"postgres"}).parts) == ["postgres"]
 
 
 def test_roles_go_after_what_belongs_to_them():

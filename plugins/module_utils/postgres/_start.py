@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _deploy
 from ansible_collections.strata.compose.plugins.module_utils._acquire import acquire
-from ansible_collections.strata.compose.plugins.module_utils._release import Release, parts_of
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene, scene_of
 from ansible_collections.strata.compose.plugins.module_utils.postgres._guard import require_same_major
 
@@ -18,47 +16,15 @@ if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
 
 Result = dict[str, t.Any]
-SECTIONS = ("networks", "volumes", "secrets", "configs")
 
 
 def bring(operation: Operation) -> Result:
-    """Deploy the service of option ``server``, unless its image is of another major version than its data.
-
-    With ``services``, the other services of the release stay what they are: they are deployed by the environment's own
-    deployment, which a roll back must not find anticipated.
-    """
+    """Deploy the service of option ``server``, unless its image is of another major version than its data."""
     scene = scene_of(operation.options, operation.redactor)
-    if scene.selected is not None:
-        scene = replace(scene, release=narrowed(scene.release, scene.last, scene.selected))
     scene, acquired = _with_images(scene, operation)
     _guard(scene, operation.options["server"])
     result = _deploy.made_so(scene, scene.images() if operation.check else (), operation)
     return {**result, "actions": [*acquired, *result["actions"]], "changed": result["changed"] or bool(acquired)}
-
-
-def narrowed(wanted: Release, last: Release | None, selected: t.Collection[str]) -> Release:
-    """A release that has the selected services of the wanted one, and the others as they were deployed last. Pure.
-
-    ``resolved_from`` tells that it is none that the layers resolve to.
-    """
-    before = last.model if last else {}
-    kept = {name: each for name, each in (before.get("services") or {}).items() if name not in selected}
-    fresh = {name: each for name, each in wanted.model["services"].items() if name in selected}
-    model = {**wanted.model, "services": {**kept, **fresh}}
-    for section in SECTIONS:
-        model[section] = {**(before.get(section) or {}), **(wanted.model.get(section) or {})}
-    digests = {name: last.parts[name].files for name in kept} if last else {}
-    parts = parts_of(model, {**digests, **{name: wanted.parts[name].files for name in fresh}})
-    hashes = {
-        name: replace(part, config_hash=wanted.parts[name].config_hash) for name, part in parts.items() if name in fresh
-    }
-    return replace(
-        wanted,
-        model=model,
-        parts={**parts, **hashes},
-        variables={**(last.variables if last else {}), **wanted.variables},
-        resolved_from={**wanted.resolved_from, "only": sorted(selected)},
-    )
 
 
 def _with_images(scene: Scene, operation: Operation) -> tuple[Scene, list[dict[str, str]]]:

@@ -384,7 +384,7 @@ def test_killed_phase_is_continued_and_no_step_runs_twice(project: Environment, 
     if moment == "after it ended":
         (left,) = one_offs(project)
         assert left.wait()["StatusCode"] == 0
-    assert outcomes(succeed(project)) == {"migrate": "succeeded", "seed": "succeeded"}
+    assert outcomes(succeed(project, lock_wait=30)) == {"migrate": "succeeded", "seed": "succeeded"}
     assert runs(project) == ["migrate", "seed"]
     assert one_offs(project) == []
 
@@ -397,7 +397,7 @@ def test_step_that_was_killed_with_its_host_runs_again(project: Environment) -> 
     process.wait()
     for each in one_offs(project):
         each.kill()
-    assert outcomes(succeed(project)) == {"migrate": "succeeded"}
+    assert outcomes(succeed(project, lock_wait=30)) == {"migrate": "succeeded"}
     assert runs(project) == ["migrate", "migrate"]
 
 

@@ -17,6 +17,13 @@ from typing import Any
 
 import docker
 import pytest
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._scene import scene_of
+from ansible_collections.strata.compose.plugins.module_utils._signals import Cancellation
+from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOSE_ENV
+from ansible_collections.strata.compose.plugins.module_utils._transaction import carry_out
 
 from tests.integration.conftest import ANSIBLE, IMAGE, Environment, Outcome, adhoc, ansible_environment, service
 
@@ -364,6 +371,23 @@ def test_cancelled_before_the_switch_changes_nothing(serving: Environment) -> No
     printed = process.communicate(timeout=30)[0]
     assert "cancelled by SIGTERM. Nothing was changed" in printed
     assert serving.ids() == before
+    require_consistent(serving)
+
+
+def test_cancelled_when_all_is_ready_touches_no_container(serving: Environment) -> None:
+    """The moment between the record and the first container is too short to be met by a signal from outside."""
+    before = serving.ids()
+    serving.write("compose.yml", {"services": {**GOOD, "web": {**GOOD["web"], "environment": {"RELEASE": "two"}}}})
+    defaults = {name: option.get("default") for name, option in COMPOSE_ENV.items()}
+    options = {**defaults, **serving.options("compose_env", {})}
+    scene, cancellation = scene_of(options, Redactor()), Cancellation()
+    operation = Operation(options, Redactor(), False, False, scene.cli, scene.store, cancellation)
+    cancellation.touch()
+    cancellation.told(signal.SIGTERM, None)
+    with pytest.raises(ComposeFailure, match=r"cancelled by SIGTERM\. Nothing was changed"):
+        carry_out(scene, scene.steps(), operation.transaction())
+    assert serving.ids() == before
+    assert scene.store.about(2)["outcome"] == "failed"
     require_consistent(serving)
 
 

@@ -169,7 +169,7 @@ def _variable(name: str, defined: t.Mapping[str, tuple[str, str]], uses: list[tu
 
 def _releases(subject: Subject) -> Rows:
     current = subject.current.number if subject.current else None
-    return [{**subject.store.about(each), "current": each == current} for each in reversed(subject.store.numbers())]
+    return [{**each, "current": each["release"] == current} for each in reversed(subject.store.history())]
 
 
 def _drift(subject: Subject) -> Rows:

@@ -11,14 +11,13 @@ import time
 import typing as t
 from dataclasses import dataclass, replace
 
-from ansible_collections.strata.compose.plugins.module_utils import _images, _step
+from ansible_collections.strata.compose.plugins.module_utils import _history, _images, _step
+from ansible_collections.strata.compose.plugins.module_utils._history import FAILED, GOOD
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
 from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options, Scene
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
-
-GOOD, FAILED = "good", "failed"
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,8 @@ def stored(scene: Scene, author: Author) -> Release:
     if last is not None and last.model == release.model and _has_same_contents(scene):
         return scene.store.save(replace(release, number=last.number, made=scene.made, about=last.about))
     told = {"created": now(), "actor": author.actor, "revision": author.revision, "outcome": "under way"}
-    about = {**told, **({"init": list(author.init)} if author.init else {})}
+    replaced = {"replaced": last.number} if last else {}
+    about = {**told, **replaced, **({"init": list(author.init)} if author.init else {})}
     return scene.store.save(replace(release, made=scene.made, about=about))
 
 
@@ -58,7 +58,7 @@ def committed(scene: Scene, release: Release, steps: t.Sequence[Step], began: fl
     final = replace(release, made=made, about={**release.about, **outcome})
     _images.hold(scene.cli, release.project, {each.image for each in made.values()})
     scene.store.commit(final)
-    _prune(scene, author.keep)
+    _prune(scene, final, author.keep)
     return final
 
 
@@ -115,10 +115,10 @@ def _seconds(began: float) -> float:
     return round(time.monotonic() - began, 1)
 
 
-def _prune(scene: Scene, keep: int) -> None:
-    """Drop the oldest releases beyond the kept ones, and our hold on images that no kept release has."""
-    numbers = scene.store.numbers()
-    for number in numbers[: max(0, len(numbers) - max(keep, 1))]:
+def _prune(scene: Scene, current: Release, keep: int) -> None:
+    """Drop the releases that are not to be kept, and our hold on images that no kept release has."""
+    kept = _history.kept(scene.store.history(), current.number, keep)
+    for number in set(scene.store.numbers()) - kept:
         scene.store.drop(number)
-    needed = {each.image for number in scene.store.numbers() for each in scene.store.made(number).values()}
+    needed = {each.image for number in kept for each in scene.store.made(number).values()}
     _images.release(scene.cli, scene.release.project, needed)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from ansible_collections.strata.compose.plugins.module_utils import _dotenv
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._history import GOOD
 from ansible_collections.strata.compose.plugins.module_utils._inputs import granted
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json
 
@@ -126,9 +127,15 @@ class ReleaseStore:
         number = read_file(os.path.join(self.folder, "current"))
         return self.load(int(number)) if number else None
 
-    def about(self, number: int) -> dict[str, t.Any]:
-        """What the history tells of a release."""
-        return {**self._record(number)["about"], "release": number}
+    def history(self) -> list[dict[str, t.Any]]:
+        """What is told of each stored release, oldest first; image ids only of one that has served."""
+        return [self._told(number) for number in self.numbers()]
+
+    def _told(self, number: int) -> dict[str, t.Any]:
+        record = self._record(number)
+        has_served = record["about"].get("outcome") == GOOD
+        images = {name: each["image"] for name, each in record["made"].items()} if has_served else {}
+        return {**record["about"], "release": number, "images": images, "inputs": record["inputs"]}
 
     def made(self, number: int) -> dict[str, Made]:
         """What the containers of a release were made from."""

@@ -10,12 +10,11 @@ import os
 import typing as t
 from dataclasses import replace
 
-from ansible_collections.strata.compose.plugins.module_utils import _images
+from ansible_collections.strata.compose.plugins.module_utils import _history, _images
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._inputs import files_of_service
 from ansible_collections.strata.compose.plugins.module_utils._journal import PREPARE, Journal, JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
-from ansible_collections.strata.compose.plugins.module_utils._record import GOOD
 from ansible_collections.strata.compose.plugins.module_utils._release import Release, ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
@@ -76,15 +75,16 @@ def _current(store: ReleaseStore) -> Release:
 
 def _target(store: ReleaseStore, last: Release, number: int | None) -> Release:
     """The release that was asked for, or the last good one before the current."""
-    good = [each for each in store.numbers() if store.about(each).get("outcome") == GOOD]
+    history = store.history()
     if number is not None:
+        good = _history.good(history)
         if number not in good:
             raise ComposeFailure(f"release {number} is not here or was never good. Good ones: {_listed(good)}.")
         return store.load(number)
-    earlier = [each for each in good if each < last.number]
-    if not earlier:
+    earlier = _history.before(history, last.number)
+    if earlier is None:
         raise ComposeFailure(f"there is no good release before {last.number}, the current one. Nothing was changed.")
-    return store.load(earlier[-1])
+    return store.load(earlier)
 
 
 def _require_all(target: Release, images: t.Mapping[str, str]) -> None:

@@ -127,12 +127,13 @@ options:
     type: str
   release:
     description:
-      - With O(state=rolled_back), the number of the release to go back to. By default the last good one before the
-        current one.
+      - With O(state=rolled_back), the number of the release to go back to. By default the one that the current release
+        replaced; one that a roll back has left, or that failed, is only gone to when its number is given.
     type: int
   keep_releases:
     description:
-      - Number of releases that stay on the host with their images. Older ones are removed, with what only they need.
+      - Number of releases to go back to that stay on the host with their images, the current one counted. Older ones
+        are removed, with what only they need. As many failed ones stay in the history besides.
     type: int
     default: 5
   require_init:

@@ -133,10 +133,27 @@ variables:
       origin: /opt/shop/.env.prod:3
       used_in: ["/opt/shop/docker-compose.yml:21"]
 releases:
-  description: The stored releases, newest first, with number, time, actor and whether it is the current one.
+  description:
+    - The stored releases, newest first, with number, whether it is the current one, which one it C(replaced), time,
+      actor, source revision, outcome, and the seconds that it took.
+    - C(images) has the image id of each service of a release that has served, C(inputs) the SHA-256 of each file that
+      it was resolved from, C(init) the steps of the init phase that it needed, C(cause) why it failed.
   returned: when gathered
   type: list
   elements: dict
+  sample:
+    - release: 7
+      current: true
+      replaced: 6
+      created: "2026-11-21T08:00:00Z"
+      actor: "alice@awx-1 (AWX job 4711)"
+      revision: 3f2a9c1
+      outcome: good
+      seconds: 9.6
+      images:
+        web: sha256:8c1b0f7d2a9e4c3b5a6d7e8f90123456789abcdef0123456789abcdef0123456
+      inputs:
+        /opt/shop/docker-compose.yml: 5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8
 drift:
   description: The steps that would bring the current release back, each with service, action and reason.
   returned: when gathered

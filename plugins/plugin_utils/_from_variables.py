@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import socket
 import typing as t
 
@@ -62,7 +63,7 @@ class FromVariables(ActionBase):
         """Who runs this, for modules that write it down: only the controller knows."""
         if "actor" not in self.spec:
             return {}
-        user = variables.get("awx_user_name") or getpass.getuser()
+        user = variables.get("awx_user_name") or _user()
         job = variables.get("awx_job_id")
         return {"actor": f"{user}@{socket.gethostname()}" + (f" (AWX job {job})" if job else "")}
 
@@ -82,3 +83,11 @@ class FromVariables(ActionBase):
                     f"(for example in group_vars/all.yml, or group_vars/<environment>.yml), "
                     f"or give {option}=... to this task."
                 )
+
+
+def _user() -> str:
+    """Who runs Ansible; an execution environment may run as a user that its /etc/passwd does not have."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -190,6 +192,35 @@ def test_rolled_back_skips_releases_that_failed(serving: Environment) -> None:
     assert serving.deploy(state="rolled_back").result["release"] == 1
 
 
+def test_failed_releases_never_push_out_those_that_served(serving: Environment) -> None:
+    """A pipeline that tries a bad release again and again must not use up the history."""
+    deploy_releases(serving, "two", keep_releases=2)
+    for level in "abc":
+        bad = {**GOOD["web"], "command": ["false"], "environment": {"RELEASE": level}}
+        serving.write("compose.yml", {"services": {**GOOD, "web": bad}})
+        assert serving.run(keep_releases=2).result["rolled_back_to"] == 2
+    listed = serving.run("compose_env_info", gather=["releases"]).result["releases"]
+    assert [(each["release"], each["outcome"]) for each in listed] == [
+        (5, "failed"),
+        (4, "failed"),
+        (2, "good"),
+        (1, "good"),
+    ]
+    assert serving.deploy(state="rolled_back", keep_releases=2).result["release"] == 1
+    deploy_releases(serving, "six", keep_releases=1)
+    require_consistent(serving)
+    assert serving.variable("web", "RELEASE") == "six"
+
+
+def test_rolled_back_never_returns_to_a_release_that_was_left_by_a_roll_back(serving: Environment) -> None:
+    deploy_releases(serving, "two", "three")
+    assert serving.deploy(state="rolled_back").result["release"] == 2
+    deploy_releases(serving, "four")
+    assert serving.deploy(state="rolled_back").result["release"] == 2, "three is what was rolled back"
+    assert serving.variable("web", "RELEASE") == "two"
+    assert serving.deploy(state="rolled_back").result["release"] == 1
+
+
 def test_rolled_back_is_refused_without_target_image_or_file(serving: Environment, engine: docker.DockerClient) -> None:
     assert "no good release before 1" in serving.run(state="rolled_back").message
     assert "release 9 is not here" in serving.run(state="rolled_back", release=9).message
@@ -234,11 +265,26 @@ def test_history_is_kept_and_pruned(serving: Environment, engine: docker.DockerC
     newest = {key: releases[0][key] for key in ("actor", "revision", "outcome")}
     assert newest == {"actor": "alice (AWX job 7)", "revision": "c0ffee", "outcome": "good"}
     assert releases[0]["seconds"] > 0
+    assert releases[0]["images"] == {name: serving.container(name).image.id for name in GOOD}
+    layer = serving.folder / "compose.yml"
+    assert releases[0]["inputs"][str(layer)] == hashlib.sha256(layer.read_bytes()).hexdigest()
     held = [tag for image in engine.images.list(name=f"strata.invalid/{serving.project}") for tag in image.tags]
     ours = [tag for tag in held if tag.startswith(f"strata.invalid/{serving.project}:")]
     assert len(ours) == 1, "one image serves all kept releases"
     audit = [json.loads(line) for line in (state_of(serving) / "audit.log").read_text().splitlines()]
     assert [each["release"] for each in audit] == [1, 2, 3, 4, 5]
+
+
+def test_user_and_number_of_an_awx_job_are_the_actor(environment: Environment) -> None:
+    """AWX hands them to every job as extra variables (awx/main/models/mixins.py, get_extra_vars)."""
+    environment.write("compose.yml", {"services": GOOD})
+    awx = ("-e", "awx_user_name=alice", "-e", "awx_job_id=4711")
+    assert not environment.adhoc("compose_env", *awx).failed
+    actor = f"alice@{socket.gethostname()} (AWX job 4711)"
+    (release,) = environment.run("compose_env_info", gather=["releases"]).result["releases"]
+    assert release["actor"] == actor
+    (line,) = (state_of(environment) / "audit.log").read_text().splitlines()
+    assert json.loads(line)["actor"] == actor
 
 
 def test_state_files_are_the_owners_only(serving: Environment) -> None:
@@ -387,7 +433,7 @@ def test_cancelled_when_all_is_ready_touches_no_container(serving: Environment) 
     with pytest.raises(ComposeFailure, match=r"cancelled by SIGTERM\. Nothing was changed"):
         carry_out(scene, scene.steps(), operation.transaction())
     assert serving.ids() == before
-    assert scene.store.about(2)["outcome"] == "failed"
+    assert scene.store.history()[-1]["outcome"] == "failed"
     require_consistent(serving)
 
 

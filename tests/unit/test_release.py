@@ -110,7 +110,10 @@ def test_a_commit_keeps_what_was_learned_since_the_release_was_stored(store):
     stored = store.save(replace(release(), made={}))
     store.commit(replace(stored, made=release().made, about={"outcome": "good"}))
     assert store.current() == replace(release(), number=1, about={"outcome": "good"})
-    assert store.about(1) == {"outcome": "good", "release": 1}
+    images = {name: each.image for name, each in release().made.items()}
+    assert images
+    (told,) = store.history()
+    assert told == {"outcome": "good", "release": 1, "images": images, "inputs": release().inputs}
 
 
 def test_releases_are_numbered_on(store):

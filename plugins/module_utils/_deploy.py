@@ -49,8 +49,8 @@ def roll_back(operation: Operation) -> Result:
 
 def made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Result:
     """Plan, and unless this is a check, carry the plan out."""
-    expected = scene.with_images(images)
-    steps = expected.narrowed().steps()
+    expected = scene.with_images(images).narrowed()
+    steps = expected.steps()
     if images or steps:
         check(scene, expected, images, steps)
         _require_init(scene, images, operation)
@@ -58,9 +58,11 @@ def made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Res
     if operation.check:
         foreseen = [step.told() for step in (*_certain(images), *steps)]
         return {**told(scene, foreseen, scene.last), **compared}
-    if not images and not steps and _is_settled(scene.narrowed()):
+    if not images and not steps and _is_settled(expected):
         return {**told(scene, (), scene.last), **compared}
-    return {**_carry_out(scene, images, operation), **compared}
+    acquired = _acquired(scene, images)
+    ready = expected.looked_at_again() if images else expected
+    return {**_carry_out(ready, acquired, operation), **compared}
 
 
 def check(scene: Scene, expected: Scene, images: t.Sequence[Step], steps: t.Sequence[Step]) -> None:
@@ -97,19 +99,15 @@ def _is_settled(scene: Scene) -> bool:
     return is_known and not any(each.health == "starting" for each in scene.snapshot.containers)
 
 
-def _carry_out(scene: Scene, images: t.Sequence[Step], operation: Operation) -> Result:
+def _carry_out(scene: Scene, acquired: t.Sequence[dict[str, str]], operation: Operation) -> Result:
+    """Plan again with the images that are here now, and make the switch."""
     from ansible_collections.strata.compose.plugins.module_utils import _transaction
 
-    acquired = _acquired(scene, images)
-    before = scene = (scene.looked_at_again() if images else scene).narrowed()
     steps = scene.steps()
     transaction = operation.transaction(_require_init(scene, (), operation))
-    if steps:
-        scene, release = _transaction.carry_out(scene, steps, transaction)
-    else:
-        scene, release = _kept(scene, transaction)
-    between = _report.actions_between(before.snapshot, scene.snapshot, steps)
-    return told(scene, [*acquired, *between], release)
+    after, release = _transaction.carry_out(scene, steps, transaction) if steps else _kept(scene, transaction)
+    between = _report.actions_between(scene.snapshot, after.snapshot, steps)
+    return told(after, [*acquired, *between], release)
 
 
 def _kept(scene: Scene, transaction: Transaction) -> tuple[Scene, Release]:

@@ -1,7 +1,7 @@
 # Copyright (c) The strata.compose authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A deployment of some services: what its release is to be. Pure. Private to strata.compose."""
+"""A deployment that leaves some services as they are: what its release is to be. Pure. Private to strata.compose."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ansible_collections.strata.compose.plugins.module_utils._release import Rel
 SECTIONS = ("networks", "volumes", "secrets", "configs")
 
 
-def narrowed(wanted: Release, last: Release | None, selected: t.Collection[str]) -> Release:
-    """A release that has the selected services of the wanted one, and the others as they were deployed last.
+def narrowed(wanted: Release, last: Release | None, left: t.Collection[str], selected: t.Collection[str]) -> Release:
+    """A release that has the selected services of the wanted one, and those that are left as they were deployed last.
 
-    What the layers say of the others was never tried out, and a roll back must not be the first to do so.
+    What the layers say of these was never tried out, and a roll back must not be the first to do so.
     ``resolved_from`` tells that it is none that the layers resolve to.
     """
     before: t.Mapping[str, t.Any] = last.model if last else {}
-    kept = {name: each for name, each in (before.get("services") or {}).items() if name not in selected}
+    kept = {name: each for name, each in (before.get("services") or {}).items() if name in left}
     fresh = {name: each for name, each in wanted.model["services"].items() if name in selected}
     model = {**wanted.model, "services": {**kept, **fresh}, **_sections(before, wanted.model, kept)}
     digests = {name: last.parts[name].files for name in kept} if last else {}

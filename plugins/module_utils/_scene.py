@@ -75,12 +75,24 @@ class Scene:
         return replace(self, snapshot=replace(self.snapshot, images=images))
 
     def narrowed(self) -> Scene:
-        """The scene whose release has the services that are not meant as they were deployed last."""
-        if self.selected is None:
+        """The scene whose release has the services that stay as they are as they were deployed last."""
+        pending = self._pending()
+        if self.selected is None and not pending:
             return self
         from ansible_collections.strata.compose.plugins.module_utils import _partial
 
-        return replace(self, release=_partial.narrowed(self.release, self.last, self.selected))
+        others = set() if self.selected is None or self.last is None else set(self.last.parts) - self.selected
+        kept, fresh = others | pending, self.services - pending
+        return replace(self, release=_partial.narrowed(self.release, self.last, kept, fresh))
+
+    def _pending(self) -> frozenset[str]:
+        """The services whose containers stay whatever has changed, for the user asked for that."""
+        before = self.last.parts if self.last and self.policy.recreate == "never" else {}
+        return frozenset(
+            name
+            for name in self.services & set(before)
+            if self.snapshot.of(name) and before[name].replicas == self.release.parts[name].replicas
+        )
 
     def looked_at_again(self) -> Scene:
         return replace(self, snapshot=observe(self.cli, self.release.project, self.release.image_names))

@@ -105,6 +105,22 @@ def test_services_that_a_deployment_left_out_come_back_as_they_ran(serving: Envi
     assert len(serving.ids()["idle"]) == len(idle)
 
 
+def test_services_that_were_never_to_be_recreated_come_back_as_they_ran(serving: Environment) -> None:
+    """What `recreate: never` left pending was never tried out either."""
+    web = {**GOOD["web"], "environment": {"RELEASE": "two"}}
+    serving.write("compose.yml", {"services": {"web": {**web, **BAD["exits at once"]}, "more": service()}})
+    ids = serving.ids()
+    assert serving.deploy(recreate="never").actions == {("more", "create"), ("idle", "remove")}
+    assert not serving.deploy(recreate="never").changed
+    assert serving.ids()["web"] == ids["web"]
+    serving.write("compose.yml", {"services": {"web": web}})
+    assert serving.deploy().actions == {("web", "recreate"), ("more", "remove")}
+    assert serving.deploy(state="rolled_back").result["release"] == 2
+    assert serving.variable("web", "RELEASE") == "one"
+    assert set(serving.ids()) == {"web", "more"}
+    require_consistent(serving)
+
+
 def test_roll_back_restores_removed_and_drops_added_services(serving: Environment) -> None:
     web = {**GOOD["web"], "command": ["sh", "-c", "exit 1"]}
     serving.write("compose.yml", {"services": {"web": web, "added": service()}})

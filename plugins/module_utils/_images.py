@@ -46,11 +46,8 @@ def release(cli: Cli, project: str, needed: t.Iterable[str]) -> None:
 
 def moved_tags(earlier: Release, here: Snapshot) -> dict[str, tuple[str, str]]:
     """Image names that mean another image now than in an earlier release, with both ids: the earlier and today's."""
-    return {
-        part.image_name: (earlier.made[name].image, here.images.get(part.image_name, ""))
-        for name, part in earlier.parts.items()
-        if name in earlier.made and here.images.get(part.image_name) != earlier.made[name].image
-    }
+    today = here.images
+    return {name: (image, today.get(name, "")) for name, image in earlier.image_ids.items() if today.get(name) != image}
 
 
 @contextlib.contextmanager

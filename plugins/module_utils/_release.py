@@ -72,6 +72,11 @@ class Release:
     def image_names(self) -> tuple[str, ...]:
         return tuple(sorted({part.image_name for part in self.parts.values()}))
 
+    @property
+    def image_ids(self) -> dict[str, str]:
+        """What the image names meant when the release was made."""
+        return {part.image_name: self.made[name].image for name, part in self.parts.items() if name in self.made}
+
 
 def parts_of(model: t.Mapping[str, t.Any], digests: t.Mapping[str, t.Mapping[str, str]]) -> dict[str, Part]:
     """The parts of a model, given the digests of each service's files."""

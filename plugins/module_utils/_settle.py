@@ -66,7 +66,7 @@ def _scene(operation: Operation, journal: Journal) -> Scene:
     learn_secrets(operation.redactor, release, ())
     snapshot = observe(operation.cli, operation.store.project, release.image_names)
     last = operation.store.current()
-    return Scene(operation.cli, operation.store, last, release, snapshot, Policy(), None)
+    return Scene(operation.cli, operation.store, last, release, snapshot, Policy(), None, operation.redactor)
 
 
 def _passes(scene: Scene, transaction: Transaction) -> bool:

@@ -158,8 +158,7 @@ def go_back(
 
 def scene_of_earlier(scene: Scene, earlier: Release) -> Scene:
     """The scene with an earlier release as the wanted one: its image names mean the images that it had."""
-    ids = {part.image_name: earlier.made[name].image for name, part in earlier.parts.items() if name in earlier.made}
-    snapshot = replace(scene.snapshot, images=ids)
+    snapshot = replace(scene.snapshot, images=earlier.image_ids)
     return replace(scene, release=earlier, last=earlier, snapshot=snapshot, policy=Policy(), selected=None)
 
 

@@ -77,7 +77,8 @@ def _settled(state_dir: str, project: str, redactor: Redactor) -> str:
         told = settle(Operation(_options(), redactor, False, False, cli, store, cancellation), journal)
         current = store.current()
         number = current.number if current else None
-        audit(store.folder, {"operation": OPERATION, "actor": ACTOR, "release": number, "actions": [], "settled": told})
+        entry: dict[str, t.Any] = {"operation": OPERATION, "actor": ACTOR, "release": number, "actions": []}
+        audit(store.folder, {**entry, "settled": redactor.mask(told)})
     return told
 
 

@@ -89,6 +89,7 @@ def _require_all(target: Release, images: t.Mapping[str, str]) -> None:
     missing = [
         f"image {each.image} of service {name}" for name, each in target.made.items() if each.image not in images
     ]
+    missing += [f"image {name}" for name in target.image_ids if _images.is_pinned(name) and name not in images]
     for name, made in target.made.items():
         known = files_of_service(target.model, name) & set(made.files)
         missing += [f"file {path} of service {name}" for path in sorted(known) if not os.path.exists(path)]

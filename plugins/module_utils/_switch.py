@@ -46,6 +46,11 @@ class Manner:
     cancelled: t.Callable[[], ComposeFailure | None] = lambda: None
     """why it has to end now, if it has to"""
 
+    @property
+    def gate(self) -> dict[str, t.Any]:
+        """What tells whether a switch has succeeded, for whoever has to judge it when we are gone."""
+        return {"wait": self.wait, "wait_timeout": self.wait_timeout, "stable_for": self.stable_for}
+
 
 def settle_down(steps: t.Sequence[Step], manner: Manner, cli: Cli) -> None:
     """Stop what goes away or restarts, first: it may hold ports and names that others are about to get."""

@@ -54,6 +54,11 @@ def stop(containers: t.Iterable[str], timeout: int | None) -> list[str]:
     return ["stop", *(("--time", str(timeout)) if timeout is not None else ()), *containers]
 
 
+def stop_services(services: t.Iterable[str], timeout: int | None) -> list[str]:
+    """Stop the containers of services, by the project's labels, those first that depend on others."""
+    return ["stop", *(("--timeout", str(timeout)) if timeout is not None else ()), "--", *services]
+
+
 def down(timeout: int | None, volumes: bool) -> list[str]:
     """Remove containers and networks of a project, by its labels."""
     return [

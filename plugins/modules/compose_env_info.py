@@ -97,6 +97,13 @@ release:
   description: Number of the current release, V(none) before the first.
   returned: success
   type: int
+state_folder:
+  description:
+    - Folder on the managed host with the project's releases, generated passwords and logs. It is in O(state_dir), and
+      comes with the first operation that changes something.
+  returned: success
+  type: str
+  sample: /var/lib/strata/shop-prod
 services:
   description: As M(strata.compose.compose_env) returns them.
   returned: when gathered
@@ -196,7 +203,8 @@ from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOS
 def main() -> None:
     module = AnsibleModule(argument_spec=COMPOSE_ENV_INFO, supports_check_mode=True)
     redactor = Redactor()
-    with told_as_module_result(module, redactor) as tell:
+    # The folder ends with the project's name: playbooks need it as it is, also when a password is the same word.
+    with told_as_module_result(module, redactor, plain=("state_folder",)) as tell:
         tell(gather(module.params, redactor))
 
 

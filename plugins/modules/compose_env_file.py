@@ -31,8 +31,8 @@ options:
   project_dir:
     description:
       - Folder on the managed host that holds the Compose files. It has to exist.
-      - Unset options of this module are taken from host variables named C(compose_env_<option>), so this one is usually
-        set once as C(compose_env_project_dir) in the inventory.
+      - Usually set once in the inventory as C(compose_env_project_dir), for all modules. So is O(environment), as
+        C(compose_env_environment). The others are this module's own, so C(compose_env_file_example) is for O(example).
     type: path
     required: true
   environment:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import pytest
 import yaml
@@ -80,6 +81,18 @@ def test_the_action_group_holds_all_modules():
     runtime = yaml.safe_load((FOLDER.parents[1] / "meta" / "runtime.yml").read_text(encoding="utf-8"))
     (members,) = runtime["action_groups"].values()
     assert sorted(each for each in members if isinstance(each, str)) == MODULES
+
+
+READ_ONLY = {"logs", "plan", "ps", "psql", "releases", "top"}
+OF_SEVERAL_ENVIRONMENTS = {"backup", "verify_backups", "clone"}
+"""The exceptions that the README names."""
+
+
+def test_playbooks_that_change_something_refuse_several_environments():
+    folder = FOLDER.parents[1] / "playbooks"
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.yml")}
+    checking = {name for name, text in texts.items() if re.search(r"tasks/(one_environment|prepare)\.yml", text)}
+    assert set(texts) - checking == READ_ONLY | OF_SEVERAL_ENVIRONMENTS
 
 
 def said(description):

@@ -23,6 +23,9 @@ extends_documentation_fragment:
   - strata.compose._operation
   - strata.compose._postgres
 attributes:
+  async:
+    description: With O(fetch), the action part takes more than one remote call.
+    support: none
   check_mode:
     description: Tells what would be done, and whether there is space for a backup.
     support: full

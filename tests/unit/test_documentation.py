@@ -6,13 +6,23 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 
 import pytest
 import yaml
 from ansible_collections.strata.compose.plugins.module_utils._spec import ENVIRONMENT
 
-from tests.unit.modules import COLLECTION, FOLDER, MODULES, SPECS, assignments_in, documented_options, documents_of
+from tests.unit.modules import (
+    COLLECTION,
+    FOLDER,
+    MODULES,
+    SPECS,
+    assignments_in,
+    documented_attributes,
+    documented_options,
+    documents_of,
+)
 
 FACTS = ("type", "required", "default", "choices", "elements", "aliases")
 """What documentation and spec both say of an option; no_log is for the module alone."""
@@ -61,6 +71,10 @@ class TestModule:
         (action,) = [each for each in code if isinstance(each, ast.ClassDef)]
         assert action.name == "ActionModule"
         assert assignments_in(action.body) == {"module": f"{COLLECTION}.{module}", "spec": module.upper()}
+
+    def test_tells_whether_it_runs_in_the_background(self, module):
+        action = importlib.import_module(f"ansible_collections.{COLLECTION}.plugins.action.{module}").ActionModule
+        assert documented_attributes(module)["async"]["support"] == ("full" if action._supports_async else "none")
 
 
 def test_each_spec_has_a_module():

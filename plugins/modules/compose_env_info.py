@@ -191,6 +191,19 @@ lock:
       back: 6
       started: "2026-11-21T08:00:04Z"
       actor: alice
+undefined:
+  description: Names of the variables that the layers use and nothing defines. The message has file and line of each.
+  returned: failure to gather C(config) or C(variables), when there are some
+  type: list
+  elements: str
+error_kind:
+  description: V(timeout) when a call of the Docker CLI took longer than O(command_timeout).
+  returned: failure of this kind
+  type: str
+rc:
+  description: Exit code of a command of the Docker CLI that failed.
+  returned: failure of such a command
+  type: int
 """
 
 from ansible.module_utils.basic import AnsibleModule

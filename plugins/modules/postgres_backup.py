@@ -148,12 +148,12 @@ EXAMPLES = r"""
 RETURN = r"""
 project:
   description: Compose's project name.
-  returned: always
+  returned: success
   type: str
   sample: shop-prod
 environment:
   description: The environment.
-  returned: always
+  returned: success
   type: str
   sample: prod
 database:
@@ -222,6 +222,24 @@ fetched:
   description: Path of the copy on the controller.
   returned: with O(fetch)
   type: str
+error_kind:
+  description:
+    - V(disk_full) when there is too little space, V(archive_failed) when C(pg_dump) or C(pg_restore) failed, V(cut_off)
+      when it was ended in the middle. Nothing with the name of a backup is left then.
+    - V(verification_failed) when a backup did not stand its test, V(no_backup) when there is none to test.
+    - V(locked) when another operation is at work on the project, V(not_running) and V(no_database) when there is
+      nothing to back up, V(cancelled) after SIGTERM or SIGINT, V(timeout) when a command took too long.
+  returned: failure of one of these kinds
+  type: str
+  sample: verification_failed
+lock:
+  description: Who is at work on the project, with C(operation), C(actor), C(started) and C(pid).
+  returned: failure, when O(lock_wait) is over
+  type: dict
+rc:
+  description: Exit code of a command of the Docker CLI that failed.
+  returned: failure of such a command
+  type: int
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: postgres_env
 short_description: Have the Postgres database of an environment
-version_added: 0.3.0
+version_added: 0.2.0
 description:
   - Has a Postgres server run and answer, and in it a database with its roles, extensions and settings. The server is a
     service of the environment's layers, or with an empty O(service) one of its own, which this module brings.

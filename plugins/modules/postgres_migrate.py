@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: postgres_migrate
 short_description: Run plain SQL migrations in an environment's database, each once, or revert them
-version_added: 0.3.0
+version_added: 0.2.0
 description:
   - Runs the SQL files of a folder on the managed host, through the C(psql) in the database's container. Nothing else is
     needed on the host, and no port is published.

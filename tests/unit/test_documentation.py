@@ -28,6 +28,10 @@ FACTS = ("type", "required", "default", "choices", "elements", "aliases")
 """What documentation and spec both say of an option; no_log is for the module alone."""
 
 
+VERSIONS = ("galaxy.yml", "changelogs/changelog.yaml")
+"""The version that is being worked on, and those that were released."""
+
+
 def facts(options):
     """What is said of each option; that it is not required, or has no default, need not be said."""
     unsaid = (("required", False), *((key, None) for key in FACTS))
@@ -95,6 +99,17 @@ def test_the_action_group_holds_all_modules():
     runtime = yaml.safe_load((FOLDER.parents[1] / "meta" / "runtime.yml").read_text(encoding="utf-8"))
     (members,) = runtime["action_groups"].values()
     assert sorted(each for each in members if isinstance(each, str)) == MODULES
+
+
+def test_modules_are_said_to_be_added_in_a_version_that_there_is():
+    galaxy, released = (yaml.safe_load((FOLDER.parents[1] / name).read_text("utf-8")) for name in VERSIONS)
+    added = {
+        each["name"]: version
+        for version, release in released["releases"].items()
+        for each in release.get("modules", ())
+    }
+    told = {module: documents_of(module)["DOCUMENTATION"]["version_added"] for module in MODULES}
+    assert told == {module: added.get(module, galaxy["version"]) for module in MODULES}
 
 
 READ_ONLY = {"logs", "plan", "ps", "psql", "releases", "top"}

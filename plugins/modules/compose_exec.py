@@ -169,7 +169,7 @@ EXAMPLES = r"""
     service: postgres
     argv: [psql, -U, shop, -v, ON_ERROR_STOP=1]
     env:
-      PGPASSWORD: "{{ shop_database_password }}"
+      PGPASSWORD: "{{ lookup('ansible.builtin.env', 'SHOP_DATABASE_PASSWORD') }}"
     stdin_file: /opt/shop/extract.sql
 
 - name: Migrate in a container of its own

@@ -41,7 +41,7 @@ options:
         that.
       - V(built) builds the images of services that have a C(build) section. V(pulled) pulls the others. Neither touches
         containers.
-      - V(rolled_back) brings back the last good release before the current one, or O(release). It needs no registry.
+      - V(rolled_back) brings back the release that the current one replaced, or O(release). It needs no registry.
     type: str
     choices: [present, absent, started, stopped, restarted, built, pulled, rolled_back]
     default: present
@@ -79,8 +79,9 @@ options:
     default: true
   scale:
     description:
-      - Number of containers by service, over what the layers say. Services that are not named keep the number of the
-        layers.
+      - Number of containers by service, over what the layers say. Services that are not named get the number of the
+        layers. It holds for this run, so give it each time, as by C(compose_env_scale), or write C(deploy.replicas)
+        into a layer.
     type: dict
   timeout:
     description:
@@ -94,7 +95,8 @@ options:
     default: true
   wait_timeout:
     description:
-      - Seconds that all services together have to pass the gate.
+      - Seconds that all services together have to pass the gate. Choose more than the slowest takes to get healthy, for
+        a release that has not passed by then is taken back.
     type: int
     default: 120
   stable_for:
@@ -116,8 +118,9 @@ options:
     default: false
   images:
     description:
-      - With O(state=absent), remove images too. V(local) means those that Compose named itself for want of an
-        C(image) key.
+      - With O(state=absent), which images to remove too. V(none) keeps them all, so that the next deployment need not
+        get them again. V(local) removes those that Compose named itself for want of an C(image) key, V(all) also those
+        with one.
     type: str
     choices: [none, local, all]
     default: none
@@ -145,7 +148,8 @@ options:
     default: true
   revision:
     description:
-      - Source revision that is deployed, such as a Git commit, for the history.
+      - Source revision that is deployed, such as a Git commit. It is told with the release, so that a number in the
+        history can be traced to a source.
     type: str
 seealso:
   - module: strata.compose.compose_env_info

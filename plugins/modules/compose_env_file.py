@@ -37,7 +37,7 @@ options:
     required: true
   environment:
     description:
-      - Name of the environment, such as V(dev), V(test) or V(prod).
+      - Name of the environment, such as V(dev), V(test) or V(prod). It is in the default of O(path).
     type: str
     required: true
   path:
@@ -63,7 +63,8 @@ options:
     type: path
   check_example:
     description:
-      - Compare O(variables) with the example.
+      - Compare O(variables) with the example. Set it to V(false) where the example is no list of what this environment
+        has.
     type: bool
     default: true
   owner:

@@ -44,12 +44,12 @@ options:
     default: [services]
   tail:
     description:
-      - Number of log lines from the end of each container's log.
+      - With V(logs), the number of lines from the end of each container's log.
     type: int
     default: 100
   since:
     description:
-      - Only log lines after this time, such as V(10m) or V(2026-11-21T08:00:00Z).
+      - With V(logs), only lines after this time, such as V(10m) or V(2026-11-21T08:00:00Z).
     type: str
 seealso:
   - module: strata.compose.compose_env

@@ -76,7 +76,8 @@ options:
     default: false
   timeout:
     description:
-      - Seconds that each step may take. After that its container is stopped and the step has failed.
+      - Seconds that each step may take. After that its container is stopped and the step has failed. Choose more than
+        the longest migration of real data takes.
     type: int
     default: 900
   build:

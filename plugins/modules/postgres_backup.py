@@ -58,7 +58,8 @@ options:
   backup_dir:
     description:
       - Folder on the managed host for the backups. By default C(/var/backups/strata/<project name>) for root, and
-        C(strata/backups/<project name>) in E(XDG_DATA_HOME) or C(~/.local/share) for other users.
+        C(strata/backups/<project name>) in E(XDG_DATA_HOME) or C(~/.local/share) for other users. Choose another disk
+        than that of the database, if there is one.
     type: path
   backup:
     description:
@@ -68,8 +69,8 @@ options:
     default: latest
   assertions:
     description:
-      - With O(state=verified), queries that have to return one true value in the restored database, such as
-        C(SELECT max(created) > now() - interval '1 day' FROM orders).
+      - With O(state=verified) or O(schedule_verify), queries that have to return one true value in the restored
+        database, such as C(SELECT max(created) > now() - interval '1 day' FROM orders).
     type: list
     elements: str
     default: []

@@ -15,18 +15,8 @@ import subprocess
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.strata.compose.plugins.module_utils._allow_list import ALLOWED
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-
-ALLOWED = frozenset(
-    (
-        *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR"),
-        *("XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "SSH_AUTH_SOCK"),
-        *("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS", "DOCKER_TLS_VERIFY"),
-        *("DOCKER_API_VERSION", "DOCKER_BUILDKIT", "DOCKER_DEFAULT_PLATFORM", "BUILDKIT_HOST", "BUILDX_BUILDER"),
-        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
-    )
-)
-"""The process environment that reaches the CLI: all else would beat the env file without a word."""
 
 PLUGIN_FOLDERS = (
     "/usr/local/lib/docker/cli-plugins",

@@ -10,7 +10,7 @@ import shlex
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.strata.compose.plugins.module_utils._cli import ALLOWED
+from ansible_collections.strata.compose.plugins.module_utils._allow_list import ALLOWED
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 
 VARIABLE_NAME = re.compile(r"[^=\s\0#][^=\s\0]*")

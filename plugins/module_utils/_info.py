@@ -53,12 +53,8 @@ class Subject:
     def selected(self) -> Snapshot:
         """The containers of the services that are asked about."""
         services = self.options["services"]
-        if services is None:
-            return self.snapshot
-        require_services(self.snapshot.services, services)
-        return replace(
-            self.snapshot, containers=tuple(each for each in self.snapshot.containers if each.service in services)
-        )
+        require_services(self.snapshot.services, services or ())
+        return self.snapshot.only(services)
 
 
 def gather(options: Options, redactor: Redactor) -> dict[str, t.Any]:

@@ -84,11 +84,8 @@ def _brought_to_an_end(operation: Operation) -> t.Iterator[None]:
 
 
 def _selected(snapshot: Snapshot, options: Options) -> Snapshot:
-    services = options["services"]
-    if services is None:
-        return snapshot
-    require_services(snapshot.services, services)
-    return Snapshot(tuple(each for each in snapshot.containers if each.service in services))
+    require_services(snapshot.services, options["services"] or ())
+    return snapshot.only(options["services"])
 
 
 def _require_containers(before: Snapshot, release: Release, options: Options) -> None:
@@ -147,7 +144,7 @@ def _remove(options: Options, name: str, before: Snapshot, steps: t.Sequence[Ste
 def _told(operation: Operation, before: Snapshot, steps: t.Sequence[Step]) -> Result:
     name, options = operation.store.project, operation.options
     whole = observe(operation.cli, name)
-    after = _selected_loosely(whole, options)
+    after = whole.only(options["services"])
     planned = [step.told() for step in steps]
     actions = planned if operation.check else _report.actions_between(before, after, steps)
     release = operation.store.current()
@@ -161,8 +158,3 @@ def _told(operation: Operation, before: Snapshot, steps: t.Sequence[Step]) -> Re
         "services": _report.services_told(whole),
         **({"diff": {"prepared": plan}} if operation.diff else {}),
     }
-
-
-def _selected_loosely(snapshot: Snapshot, options: Options) -> Snapshot:
-    services = options["services"]
-    return Snapshot(tuple(each for each in snapshot.containers if services is None or each.service in services))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, Completed, failure_of, parsed_json
@@ -68,6 +68,12 @@ class Snapshot:
 
     def of(self, service: str) -> tuple[Container, ...]:
         return tuple(each for each in self.containers if each.service == service)
+
+    def only(self, services: t.Collection[str] | None) -> Snapshot:
+        """The snapshot with the containers of these services; ``None`` for all."""
+        if services is None:
+            return self
+        return replace(self, containers=tuple(each for each in self.containers if each.service in services))
 
     @property
     def services(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from ansible_collections.strata.compose.plugins.module_utils._journal import Jou
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
 from ansible_collections.strata.compose.plugins.module_utils._output import write_line
-from ansible_collections.strata.compose.plugins.module_utils._record import audit
+from ansible_collections.strata.compose.plugins.module_utils._record import audited
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._settle import settle
@@ -76,9 +76,9 @@ def _settled(state_dir: str, project: str, redactor: Redactor) -> str:
             return "left to the next operation: this engine has no container of it."
         told = settle(Operation(_options(), redactor, False, False, cli, store, cancellation), journal)
         current = store.current()
-        number = current.number if current else None
-        audit(store.folder, {"operation": OPERATION, "actor": ACTOR, "release": number, "actions": [], "settled": told})
-    return told
+        entry = {"operation": OPERATION, "actor": ACTOR, "release": current.number if current else None}
+        result = audited(store.folder, {**entry, "actions": [], "settled": told}, {"changed": True})
+    return " ".join([told, *result.get("warnings", ())])
 
 
 def _cli(store: ReleaseStore, journal: Journal) -> Cli:

@@ -115,13 +115,10 @@ def _settled(operation: Operation) -> Result:
 
 
 def _audited(result: Result, operation: Operation, actor: str) -> Result:
-    if result["changed"]:
-        from ansible_collections.strata.compose.plugins.module_utils._record import audit
+    if not result["changed"]:
+        return result
+    from ansible_collections.strata.compose.plugins.module_utils._record import audited
 
-        actions = [f"{each['action']} {each['service']}" for each in result["actions"]]
-        entry = {"operation": operation.options["state"], "actor": actor, "release": result["release"]}
-        try:
-            audit(operation.store.folder, {**entry, "actions": actions})
-        except OSError as error:  # what is done is done
-            return {**result, "warnings": [f"The audit log of {operation.store.project} lacks this: {error.strerror}."]}
-    return result
+    actions = [f"{each['action']} {each['service']}" for each in result["actions"]]
+    entry = {"operation": operation.options["state"], "actor": actor, "release": result["release"], "actions": actions}
+    return audited(operation.store.folder, entry, result)

@@ -96,6 +96,23 @@ def test_swapping_back_and_forth(postgres: Postgres) -> None:
     assert postgres.checksum() == before
 
 
+def test_log_that_cannot_be_written_makes_no_failure(postgres: Postgres) -> None:
+    before = postgres.checksum()
+    log = postgres.environment.state_dir / postgres.environment.project / "audit.log"
+    postgres.back_up()
+    log.unlink()
+    log.symlink_to("/dev/full")
+    try:
+        outcomes = [postgres.back_up(), postgres.restore(**CONSENT)]
+    finally:
+        log.unlink()
+    for each in outcomes:
+        assert each.changed
+        told = f"The audit log of {postgres.environment.project} lacks this: No space left on device."
+        assert told in str(each.result["warnings"])
+    assert postgres.checksum() == before
+
+
 def test_old_database_goes_when_its_time_is_over(postgres: Postgres) -> None:
     postgres.back_up()
     postgres.restore(**CONSENT, keep_old="0")

@@ -12,7 +12,6 @@ from dataclasses import asdict
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
-from ansible_collections.strata.compose.plugins.module_utils._record import audit
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils.postgres import _archive, _backups
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import Backup, Keep
@@ -23,23 +22,17 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres._work impo
     Options,
     Result,
     Work,
+    carried_out,
     end_leftovers,
     ending_sessions,
     observed,
     require,
-    work_on,
 )
 
 
 def run(options: Options, redactor: Redactor, check: bool) -> Result:
     """Make a backup, or restore one for a test; in check mode, tell which."""
-    perform = _performer(options["state"])
-    with work_on(options, redactor, check, "backup") as work:
-        result = perform(work)
-        if result["changed"] and not check:
-            actions = [f"{each['action']} {each['reason']}" for each in result["actions"]]
-            audit(work.state, {"operation": "postgres_backup", "actor": work.actor, "actions": actions})
-    return result
+    return carried_out(options, redactor, check, "backup", _performer(options["state"]))
 
 
 def _performer(state: str) -> t.Callable[[Work], Result]:

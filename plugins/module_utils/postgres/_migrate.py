@@ -12,7 +12,7 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 from ansible_collections.strata.compose.plugins.module_utils._files import read_file
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._operations import find_by_name
-from ansible_collections.strata.compose.plugins.module_utils._record import audit
+from ansible_collections.strata.compose.plugins.module_utils._record import audited
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_generated, learn_secrets
@@ -130,8 +130,6 @@ def _ready(job: Job) -> tuple[Server, History]:
 
 
 def _audited(job: Job, result: Result) -> Result:
-    if result["changed"]:
-        actions = [f"{each['action']} {each['reason']}" for each in result["actions"]]
-        entry = {"operation": f"migrate {job.options['state']}", "actor": job.actor, "release": result["release"]}
-        audit(job.store.folder, {**entry, "database": job.database, "actions": actions})
-    return result
+    actions = [f"{each['action']} {each['reason']}" for each in result["actions"]]
+    entry = {"operation": f"migrate {job.options['state']}", "actor": job.actor, "release": result["release"]}
+    return audited(job.store.folder, {**entry, "database": job.database, "actions": actions}, result)

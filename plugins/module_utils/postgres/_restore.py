@@ -12,7 +12,6 @@ import typing as t
 from datetime import datetime, timezone
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._record import audit
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils.postgres import _archive, _database, _masking, _names
 from ansible_collections.strata.compose.plugins.module_utils.postgres._checks import require_copy, run_assertions
@@ -30,10 +29,10 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres._work impo
     Options,
     Result,
     Work,
+    carried_out,
     end_leftovers,
     ending_sessions,
     observed,
-    work_on,
 )
 
 NAMES = "SELECT coalesce(json_agg(datname), '[]') FROM pg_database"
@@ -43,12 +42,7 @@ def run(options: Options, redactor: Redactor, check: bool) -> Result:
     """Restore a backup, or have what served before come back; in check mode, tell whether that can be done."""
     perform = {"restored": restore, "swapped_back": swap_back}[options["state"]]
     _names.period(options["keep_old"])
-    with work_on(options, redactor, check, "restore") as work:
-        result = perform(work)
-        if result["changed"] and not check:
-            actions = [f"{each['action']} {each['reason']}" for each in result["actions"]]
-            audit(work.state, {"operation": "postgres_restore", "actor": work.actor, "actions": actions})
-    return result
+    return carried_out(options, redactor, check, "restore", perform)
 
 
 def restore(work: Work) -> Result:

@@ -45,8 +45,11 @@ def _told(options: dict[str, t.Any]) -> int:
     redactor = Redactor()
     name = f"{options['project_dir']}, {options['environment']}, database {options['database']}"
     try:
-        for each in run(options, redactor, False)["actions"]:
+        result = run(options, redactor, False)
+        for each in result["actions"]:
             write_line(sys.stdout, redactor.mask(f"{name}: {each['action']} {each['reason']}"))
+        for warning in result.get("warnings", ()):
+            write_line(sys.stderr, redactor.mask(f"{name}: {warning}"))
     except ComposeFailure as failure:
         write_line(sys.stderr, redactor.mask(f"{name}: {failure.message}"))
         return 1

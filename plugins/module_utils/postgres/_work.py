@@ -13,6 +13,7 @@ from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._operations import find_by_name
+from ansible_collections.strata.compose.plugins.module_utils._record import audited
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_generated
 from ansible_collections.strata.compose.plugins.module_utils._signals import Cancellation, cancellable
@@ -65,8 +66,17 @@ class Work:
         return {**names, "changed": bool(actions), "actions": listed, "database": self.database, **facts}
 
 
+def carried_out(
+    options: Options, redactor: Redactor, check: bool, operation: str, perform: t.Callable[[Work], Result]
+) -> Result:
+    """What an operation on a database tells, of which the audit log has a line if it changed anything."""
+    with _work_on(options, redactor, check, operation) as work:
+        result = perform(work)
+        return result if check else _audited(work, result)
+
+
 @contextlib.contextmanager
-def work_on(options: Options, redactor: Redactor, check: bool, operation: str) -> t.Iterator[Work]:
+def _work_on(options: Options, redactor: Redactor, check: bool, operation: str) -> t.Iterator[Work]:
     """Hold the project's lock; in check mode nothing is held, for nothing is changed."""
     _sql.checked_name("database", options["database"])
     cli, store = find_by_name(options, redactor)
@@ -82,6 +92,12 @@ def work_on(options: Options, redactor: Redactor, check: bool, operation: str) -
     actor = options["actor"] or "unknown"
     with cancellable() as cancellation, locked(store.folder, operation, actor, options["lock_wait"]):
         yield work(cancellation)
+
+
+def _audited(work: Work, result: Result) -> Result:
+    actions = [f"{each['action']} {each['reason']}" for each in result["actions"]]
+    entry = {"operation": f"postgres_{work.operation}", "actor": work.actor, "actions": actions}
+    return audited(work.state, entry, result)
 
 
 def end_leftovers(server: Server) -> None:

@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -527,8 +528,11 @@ class holding:  # noqa: N801 - reads as a word in a with statement
         assert self.process.stdout
         self.process.stdin.write(f"{self.sql}\n\\echo ready\n")
         self.process.stdin.flush()
-        while "ready" not in self.process.stdout.readline():
-            pass
+        end = threading.Timer(60, self.process.kill)
+        end.start()
+        is_ready = any("ready" in line for line in self.process.stdout)
+        end.cancel()
+        assert is_ready, "the session ended, or did not get what it is to hold"
 
     def __exit__(self, *_error: object) -> None:
         self.process.communicate("", timeout=30)

@@ -107,7 +107,7 @@ NOW = datetime(2026, 11, 21, 1, 2, 3, tzinfo=timezone.utc)
 
 @pytest.mark.parametrize("database", ["shop", "ü" * 31, "x" * 63, "strata_new_0123abcd"])
 def test_old_database_is_known_by_its_name(database):
-    name = _names.old_name(database, NOW, timedelta(days=1))
+    name = _names.old_name(database, NOW, timedelta(days=1), [database])
     assert len(name.encode()) <= 63
     assert [each.name for each in _names.kept([name, database, "other"], database)] == [name]
     assert _names.kept([name], "other") == []
@@ -117,8 +117,23 @@ def test_old_database_is_known_by_its_name(database):
 
 
 def test_newest_old_database_comes_first():
-    names = [_names.old_name("shop", NOW + timedelta(hours=hour), timedelta(days=9 - hour)) for hour in (2, 3, 1)]
+    names = [_names.old_name("shop", NOW + timedelta(hours=hour), timedelta(days=9 - hour), ()) for hour in (2, 3, 1)]
     assert [each.name for each in _names.kept(names, "shop")] == [names[1], names[0], names[2]]
+
+
+@pytest.mark.parametrize("later", [timedelta(0), timedelta(seconds=0.9), timedelta(minutes=-5)])
+def test_old_databases_of_one_second_have_names_of_their_own_in_their_order(later):
+    names = []
+    for _swap in range(3):
+        names.append(_names.old_name("shop", NOW + later * len(names), timedelta(hours=1), names))
+    assert len(set(names)) == 3
+    assert [each.name for each in _names.kept(names, "shop")] == names[::-1]
+
+
+def test_period_of_an_old_database_begins_when_it_was_put_aside():
+    first = _names.old_name("shop", NOW, timedelta(hours=1), ())
+    second = _names.old_name("shop", NOW, timedelta(0), [first])
+    assert _names.expired([first, second], NOW) == [second]
 
 
 def test_needed_space_follows_the_last_backup():

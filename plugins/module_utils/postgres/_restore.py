@@ -84,19 +84,20 @@ def swap_back(work: Work) -> Result:
     current = observed(server, work.database)
     if current and not current.is_empty:
         require_consent(work, current, "swapping back")
-    old = _names.kept(server.value(NAMES), work.database)
+    names = server.value(NAMES)
+    old = _names.kept(names, work.database)
     if not old:
         raise ComposeFailure(
             f"service {server.service} keeps no earlier database of {work.database}: its keep_old is over, or nothing "
             f"was restored. Restore a backup. Nothing was changed.",
             error_kind="nothing_kept",
         )
-    reason = f"database {work.database} is the one that served until {old[0].since}"
+    reason = f"database {work.database} is the one that served until {old[0].since:%Y-%m-%d %H:%M:%S} UTC"
     if work.check:
         return work.told([("swap", reason)])
     end_leftovers(server)
     work.cancellation.touch()
-    aside = _names.old_name(work.database, _now(), _names.period(work.options["keep_old"]))
+    aside = _names.old_name(work.database, _now(), _names.period(work.options["keep_old"]), names)
     seconds = swap(server, work.database if current else None, aside, old[0].name, work.database, ())
     tidy(server)
     return work.told([("swap", reason)], old_database=aside if current else None, swap_seconds=round(seconds, 3))
@@ -170,7 +171,7 @@ def _swapped(work: Work, server: Server, plan: Plan, new: str) -> tuple[str, flo
     """Put the new database in its place, with the state of the one that was there; the old one's name, the seconds."""
     like = plan.target or plan.backup.origin
     state = _database.restored_state(work.database, like, plan.roles)
-    aside = _names.old_name(work.database, _now(), _names.period(work.options["keep_old"]))
+    aside = _names.old_name(work.database, _now(), _names.period(work.options["keep_old"]), server.value(NAMES))
     current = work.database if plan.target else None
     return (aside if current else ""), swap(server, current, aside, new, work.database, state)
 

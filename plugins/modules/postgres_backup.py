@@ -153,6 +153,11 @@ environment:
   returned: always
   type: str
   sample: prod
+release:
+  description: Number of the release of the environment that the host runs, V(none) before the first.
+  returned: success
+  type: int
+  sample: 7
 database:
   description: The database.
   returned: success
@@ -173,6 +178,11 @@ actions:
     reason:
       description: Of what.
       type: str
+services:
+  description: The services of the project that the server belongs to, as in M(strata.compose.compose_env).
+  returned: success, except for O(state=scheduled) and O(state=unscheduled), which need no engine
+  type: list
+  elements: dict
 file:
   description: Path of the dump on the managed host. Its manifest lies beside it, as C(.json).
   returned: when a backup was made or verified

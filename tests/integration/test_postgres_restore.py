@@ -74,6 +74,8 @@ def test_restore_brings_back_what_was_lost(postgres: Postgres) -> None:
     outcome = postgres.restore(**CONSENT, assertions=["SELECT count(*) = 500 FROM orders"])
     assert outcome.result["file"] == file
     assert outcome.result["rows"] == ROWS
+    assert [each["service"] for each in outcome.result["services"]] == ["postgres"]
+    assert outcome.result["release"] is None, "it was started by hand"
     assert postgres.checksum() == before
     assert postgres.sql("SELECT to_regclass('later') IS NULL") == "t"
     require_tidy(postgres, outcome.result["old_database"])

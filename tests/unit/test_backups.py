@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
@@ -16,6 +17,7 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres import (
     _database,
     _names,
     _schedule_files,
+    _work,
 )
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import Backup, Keep
 from ansible_collections.strata.compose.plugins.module_utils.postgres._database import Database
@@ -179,3 +181,15 @@ def test_what_is_no_time_of_day_is_refused(told):
 
 def test_schedules_of_two_databases_have_different_names():
     assert _schedule_files.name_of("shop-prod", "a") != _schedule_files.name_of("shop-prod", "b")
+
+
+@pytest.mark.parametrize("number", [None, 7])
+def test_result_tells_the_release(number):
+    current = SimpleNamespace(number=number) if number else None
+    store = SimpleNamespace(project="shop-dev", current=lambda: current)
+    options = {"environment": "dev", "database": "shop", "service": "db", "project_name": None}
+    work = _work.Work(options, False, None, store, None, None, "backup")
+    told = work.told_without_engine([("backup", "database shop")])
+    assert told["release"] == number
+    assert told["changed"]
+    assert told["actions"] == [{"service": "db", "action": "backup", "reason": "database shop"}]

@@ -99,8 +99,7 @@ def _backup(task: Task, seen: Observed) -> tuple[list[dict[str, str]], Result]:
     options = _options_of_backup(task)
     operation = task.operation
     folder = BackupFolder(folder_of(options, operation.store.project))
-    place = (task.cli, operation.store.project, operation.store.folder, folder)
-    work = _work.Work(options, False, *place, operation.cancellation, "backup")
+    work = _work.Work(options, False, task.cli, operation.store, folder, operation.cancellation, "backup")
     made = back_up(work)
     verify(work)
     return told, {"backup_file": made["file"]}

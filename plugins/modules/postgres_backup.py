@@ -235,7 +235,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._spec import POSTGRES_BACKUP
-from ansible_collections.strata.compose.plugins.module_utils.postgres._backup import run
+from ansible_collections.strata.compose.plugins.module_utils.postgres._backup_states import run
 
 
 def main() -> None:

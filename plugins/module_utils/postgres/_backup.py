@@ -12,35 +12,19 @@ from dataclasses import asdict
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
-from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils.postgres import _archive, _backups
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import Backup, Keep
 from ansible_collections.strata.compose.plugins.module_utils.postgres._database import Database
 from ansible_collections.strata.compose.plugins.module_utils.postgres._server import Server
-from ansible_collections.strata.compose.plugins.module_utils.postgres._verify import sweep_containers, verify
+from ansible_collections.strata.compose.plugins.module_utils.postgres._verify import sweep_containers
 from ansible_collections.strata.compose.plugins.module_utils.postgres._work import (
-    Options,
     Result,
     Work,
-    carried_out,
     end_leftovers,
     ending_sessions,
     observed,
     require,
 )
-
-
-def run(options: Options, redactor: Redactor, check: bool) -> Result:
-    """Make a backup, or restore one for a test; in check mode, tell which."""
-    return carried_out(options, redactor, check, "backup", _performer(options["state"]))
-
-
-def _performer(state: str) -> t.Callable[[Work], Result]:
-    if state in ("present", "verified"):
-        return {"present": back_up, "verified": verify}[state]
-    from ansible_collections.strata.compose.plugins.module_utils.postgres import _schedule
-
-    return {"scheduled": _schedule.schedule, "unscheduled": _schedule.unschedule}[state]
 
 
 def back_up(work: Work) -> Result:

@@ -66,16 +66,15 @@ class BackupFolder:
             )
         return backup
 
-    def sweep(self, token: str) -> list[str]:
+    def sweep(self, token: str) -> None:
         """Remove what killed backups left: dumps and manifests that have no counterpart. Only under the lock.
 
         ``token`` stands for the project in the names of partial files, for a folder may hold backups of several.
         """
         kept = {name for each in self.all() for name in (each.file, os.path.basename(_manifest_of(each.file)))}
-        debris = [name for name in self._names() if name not in kept and self._is_ours(name, token)]
-        for name in debris:
-            os.unlink(self.place(name))
-        return debris
+        for name in self._names():
+            if name not in kept and self._is_ours(name, token):
+                os.unlink(self.place(name))
 
     def _is_ours(self, name: str, token: str) -> bool:
         if name.endswith(f".{token}{PARTIAL}") or self._is_half_written(name):

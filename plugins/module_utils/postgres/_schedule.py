@@ -34,8 +34,6 @@ PACKAGE = _scheduled.__name__.rpartition(".postgres.")[0]
 NOT_FOR_IT = ("state", "backup", "schedule", "schedule_verify", "fetch", "fetch_dir", "lock_wait", "actor")
 """Options that say nothing of a backup that the host makes."""
 
-Files = t.Mapping[str, File]
-
 
 def schedule(work: Work) -> Result:
     """Have the host make a backup every day; nothing is changed when it does already."""

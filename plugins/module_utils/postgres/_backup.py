@@ -65,14 +65,8 @@ def facts_of(work: Work, backup: Backup) -> dict[str, t.Any]:
 def _made(work: Work, server: Server, database: Database, tools: _archive.Tools) -> Backup:
     started, began = now(), time.monotonic()
     file = _backups.file_name(work.options["environment"], work.database, started, secrets.token_hex(4))
-    timeout = work.options["timeout"]
     with work.folder.partial(file, work.project) as content:
-        try:
-            dumped = _archive.dump(server, work.database, tools.compression, content, timeout)
-            content.seek(0)
-            _archive.decode(server, content, timeout)
-        except ComposeFailure as failure:
-            raise _without_backup(work, failure) from failure
+        dumped = _dumped(work, server, tools, content)
         backup = Backup(
             file=file,
             sha256=dumped.stream.sha256,
@@ -95,6 +89,18 @@ def _made(work: Work, server: Server, database: Database, tools: _archive.Tools)
         work.cancellation.touch()
         work.folder.keep(backup, work.project, content)
     return backup
+
+
+def _dumped(work: Work, server: Server, tools: _archive.Tools, content: t.IO[bytes]) -> _archive.Dumped:
+    """Dump into a file, and read it back to its end."""
+    timeout = work.options["timeout"]
+    try:
+        dumped = _archive.dump(server, work.database, tools.compression, content, timeout)
+        content.seek(0)
+        _archive.decode(server, content, timeout)
+    except ComposeFailure as failure:
+        raise _without_backup(work, failure) from failure
+    return dumped
 
 
 def _without_backup(work: Work, failure: ComposeFailure) -> ComposeFailure:

@@ -56,16 +56,7 @@ def restore(work: Work) -> Result:
     if work.check:
         return work.told([("restore", reason)], file=plan.path, replaced=plan.is_replacing)
     dropped = tidy(server)
-    new = _names.new_name(server.token)
-    with ending_sessions(work, server):
-        try:
-            _fill(work, server, plan, masks, new)
-            work.cancellation.touch()
-            aside, seconds = _swapped(work, server, plan, new)
-        except BaseException:
-            work.cancellation.touch()
-            _drop_if_possible(server, new)
-            raise
+    aside, seconds = _brought(work, server, plan, masks)
     if aside and not plan.is_replacing:
         drop(server, [aside])
     over = tidy(server)
@@ -117,6 +108,20 @@ def tidy(server: Server) -> list[str]:
 def drop(server: Server, names: t.Iterable[str]) -> None:
     """Drop databases, with the sessions in them."""
     server.execute([Statement("DROP DATABASE IF EXISTS %I WITH (FORCE)", (each,)) for each in names])
+
+
+def _brought(work: Work, server: Server, plan: Plan, masks: _masking.Masks) -> tuple[str, float]:
+    """Fill a new database and have it serve; what did not come to that is dropped. As `_swapped` tells."""
+    new = _names.new_name(server.token)
+    with ending_sessions(work, server):
+        try:
+            _fill(work, server, plan, masks, new)
+            work.cancellation.touch()
+            return _swapped(work, server, plan, new)
+        except BaseException:
+            work.cancellation.touch()
+            _drop_if_possible(server, new)
+            raise
 
 
 def _drop_if_possible(server: Server, name: str) -> None:

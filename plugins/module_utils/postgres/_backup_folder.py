@@ -9,7 +9,6 @@ Private to strata.compose.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -17,7 +16,7 @@ import time
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import make_folder, read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._files import digest, make_folder, read_file, replace_file
 from ansible_collections.strata.compose.plugins.module_utils._manifest import told_size
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import FORMAT, Backup
 
@@ -143,14 +142,10 @@ class BackupFolder:
     def check(self, backup: Backup) -> None:
         """Raise `ComposeFailure` unless the dump is the one that was written."""
         path = self.place(backup.file)
-        found = hashlib.sha256()
-        try:
-            with open(path, "rb") as file:
-                while block := file.read(1 << 20):
-                    found.update(block)
-        except OSError as error:
-            raise ComposeFailure(f"{path} cannot be read: {error.strerror}. Nothing was changed.") from error
-        if found.hexdigest() != backup.sha256:
+        found = digest(path)
+        if found is None:
+            raise ComposeFailure(f"there is no backup {path} on this host any more. Nothing was changed.")
+        if found != backup.sha256:
             size = os.path.getsize(path)
             differs = (
                 f"it has {size} bytes instead of {backup.bytes}" if size != backup.bytes else "it has other content"

@@ -26,7 +26,7 @@ def acquire(release: Release, steps: t.Sequence[Step], before: Snapshot, cli: Cl
     """
     if not steps:
         return []
-    begin = compose.from_model(release.project, release.resolved_from["directory"], "-", "/dev/null")
+    begin = compose.from_release(release)
     for action in (_step.PULL, _step.BUILD):
         services = _one_for_each_image(release, [step.service for step in steps if step.action == action])
         if services:

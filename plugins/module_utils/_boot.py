@@ -76,8 +76,9 @@ def _settled(state_dir: str, project: str, redactor: Redactor) -> str:
             return "left to the next operation: this engine has no container of it."
         told = settle(Operation(_options(), redactor, False, False, cli, store, cancellation), journal)
         current = store.current()
-        entry = {"operation": OPERATION, "actor": ACTOR, "release": current.number if current else None}
-        result = audited(store.folder, {**entry, "actions": [], "settled": told}, {"changed": True})
+        number = current.number if current else None
+        entry: dict[str, t.Any] = {"operation": OPERATION, "actor": ACTOR, "release": number, "actions": []}
+        result = audited(store.folder, {**entry, "settled": redactor.mask(told)}, {"changed": True})
     return " ".join([told, *result.get("warnings", ())])
 
 

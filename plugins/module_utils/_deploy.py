@@ -55,6 +55,7 @@ def made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Res
         check(scene, expected, images, steps)
         _require_init(scene, images, operation)
     compared = {"diff": _report.diff_of(scene.release, scene.made, (*images, *steps))} if operation.diff else {}
+    compared.update(_warned(scene, steps))
     if operation.check:
         foreseen = [step.told() for step in (*_certain(images), *steps)]
         return {**told(scene, foreseen, scene.last), **compared}
@@ -63,6 +64,18 @@ def made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Res
     acquired = _acquired(scene, images)
     ready = expected.looked_at_again() if images else expected
     return {**_carry_out(ready, acquired, operation), **compared}
+
+
+def _warned(scene: Scene, steps: t.Sequence[Step]) -> dict[str, t.Any]:
+    """What to know before containers are replaced that have no release of ours to come back to."""
+    replaced = sorted({step.service for step in steps if step.action in (_step.RECREATE, _step.REMOVE)})
+    if scene.last or not replaced:
+        return {}
+    told = (
+        f"The containers of {', '.join(replaced)} were not deployed by strata.compose: should this first release fail, "
+        f"there is no earlier one to go back to."
+    )
+    return {"warnings": [told]}
 
 
 def check(scene: Scene, expected: Scene, images: t.Sequence[Step], steps: t.Sequence[Step]) -> None:

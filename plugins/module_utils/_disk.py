@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.strata.compose.plugins.module_utils import _manifest, _step
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, Completed, parsed_json
+from ansible_collections.strata.compose.plugins.module_utils._endpoint import is_local
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._manifest import Image
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
@@ -54,8 +55,7 @@ def shortage(release: Release, images: t.Iterable[Step], cli: Cli) -> t.Iterator
 
 def _local_engine(cli: Cli) -> dict[str, t.Any] | None:
     """What the engine tells of itself; ``None`` when it is elsewhere, or keeps its images where it does not tell."""
-    endpoint = _asked(cli, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
-    if endpoint is None or not endpoint.text.startswith("unix:"):
+    if not is_local(cli):
         return None
     answer = _asked(cli, "info", "--format", "{{json .}}")
     engine: dict[str, t.Any] = parsed_json(answer) if answer else {}

@@ -32,6 +32,14 @@ class ComposeFailure(Exception):
         self.facts = facts
 
 
+def as_failure(error: Exception) -> ComposeFailure:
+    """An error that nobody foresaw as one that leads to a roll back like any other."""
+    if isinstance(error, ComposeFailure):
+        return error
+    told = _unforeseen(error)
+    return ComposeFailure(told.pop("msg"), **told)
+
+
 @contextlib.contextmanager
 def told_as_module_result(
     module: AnsibleModule, redactor: Redactor, plain: t.Collection[str] = ()

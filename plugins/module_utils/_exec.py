@@ -19,8 +19,7 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
-from ansible_collections.strata.compose.plugins.module_utils._resolve import require_services, resolve
-from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets, learning_of_failures
+from ansible_collections.strata.compose.plugins.module_utils._resolve import require_services, resolved
 from ansible_collections.strata.compose.plugins.module_utils._session import Session, in_memory, open_session
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL
 from ansible_collections.strata.compose.plugins.module_utils._sources import find_project
@@ -121,7 +120,7 @@ def _once(session: Session) -> Result:
     name = f"{session.project}-{command.service}-run-{session.token}"
     model = _command.with_env(release.model, command.service, session.env)
     with in_memory(as_json(model)) as path:
-        begin = compose.from_model(session.project, release.resolved_from["directory"], path, "/dev/null")
+        begin = compose.from_release(release, path)
         options = compose.manner_of_command(command.user, command.workdir, command.detach)
         argv = compose.run_once(name, command.service, options, command.words(session.token))
         program = [*session.cli.compose_program(), *begin, "--progress", "quiet", *argv]
@@ -143,9 +142,7 @@ def _release_of(session: Session) -> Release:
     if release is None or service not in release.parts:
         project = find_project(session.options)
         cli = Cli(project.base_directory, session.options["docker_host"], session.options["command_timeout"])
-        with learning_of_failures(session.redactor, project):
-            release = resolve(project, cli, None, None)
-        learn_secrets(session.redactor, release, project.env_files)
+        release = resolved(project, cli, session.redactor)
         require_services(release.parts, [service])
     return release
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import tempfile
+import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 
@@ -28,10 +30,20 @@ def replace_file(path: str, content: bytes, mode: int = 0o600) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _flush_folder(folder)
     except OSError as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise ComposeFailure(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _flush_folder(path: str) -> None:
+    """Let the new name reach the disk too: a rename is lost with the power until its folder is flushed (fsync(2))."""
+    handle = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def make_folder(path: str) -> None:
@@ -51,6 +63,20 @@ def read_file(path: str) -> bytes | None:
         return None
     except OSError as error:
         raise ComposeFailure(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def read_record(path: str) -> dict[str, t.Any] | None:
+    """A JSON object that we wrote, ``None`` when there is no such file; raises `ComposeFailure` for a damaged one."""
+    content = read_file(path)
+    if content is None:
+        return None
+    try:
+        record = json.loads(content)
+    except ValueError as error:
+        raise ComposeFailure(f"{path} is damaged: it is no JSON. Restore it from a backup, or remove it.") from error
+    if not isinstance(record, dict):
+        raise ComposeFailure(f"{path} is damaged: it is no JSON object. Restore it from a backup, or remove it.")
+    return record
 
 
 def digest(path: str) -> str | None:

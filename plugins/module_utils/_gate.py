@@ -159,11 +159,11 @@ def told_failures(cli: Cli, causes: t.Mapping[Container, str]) -> list[dict[str,
     ]
 
 
-def log_tail(cli: Cli, container: str, lines: int = LOG_LINES) -> list[str]:
+def log_tail(cli: Cli, container: str) -> list[str]:
     """The last lines that a container wrote, both streams in the order of their time."""
-    told = cli.docker("logs", "--timestamps", "--tail", str(lines), container, accept=None)
+    told = cli.docker("logs", "--timestamps", "--tail", str(LOG_LINES), container, accept=None)
     both = [line for text in (told.text, told.error_text) for line in text.splitlines() if line.strip()]
-    return [line.partition(" ")[2] for line in sorted(both)][-lines:]
+    return [line.partition(" ")[2] for line in sorted(both)][-LOG_LINES:]
 
 
 def as_text(failed: t.Sequence[dict[str, t.Any]]) -> str:

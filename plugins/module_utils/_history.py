@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-GOOD, FAILED = "good", "failed"
+GOOD, FAILED, UNDER_WAY = "good", "failed", "under way"
 
 History = t.Sequence[t.Mapping[str, t.Any]]
 

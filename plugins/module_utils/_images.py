@@ -9,9 +9,10 @@ Private to strata.compose.
 from __future__ import annotations
 
 import contextlib
+import re
 import typing as t
 
-from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, failure_of
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import with_tag
 
 if t.TYPE_CHECKING:
@@ -19,9 +20,16 @@ if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
 
 
+COMPONENT = re.compile(r"[a-z0-9]+(?:(?:_|__|-+)[a-z0-9]+)*")
+"""A part of an image's name, as far as names of projects go (distribution/reference, `path-component`)."""
+
+IN_USE = "conflict"
+"""How the engine says that a container, be it somebody else's, still needs the last tag of its image."""
+
+
 def repository(project: str) -> str:
     """Where our tags of a project's images are; no registry has this name, so nobody pushes them by mistake."""
-    return f"strata.invalid/{project}"
+    return f"strata.invalid/{project if COMPONENT.fullmatch(project) else 'hex-' + project.encode().hex()}"
 
 
 def held(cli: Cli, project: str) -> set[str]:
@@ -38,19 +46,32 @@ def hold(cli: Cli, project: str, images: t.Iterable[str]) -> None:
 
 
 def release(cli: Cli, project: str, needed: t.Iterable[str]) -> None:
-    """Give up the tags of images that no release needs; an image goes with its last tag unless a container has it."""
-    surplus = held(cli, project) - {_short(image) for image in needed}
-    if surplus:
-        cli.docker("image", "rm", *(f"{repository(project)}:{each}" for each in sorted(surplus)))
+    """Give up the tags of images that no release needs; an image goes with its last tag, its build cache stays.
+
+    One that a container still has keeps our tag until a later release gives it up.
+    """
+    for each in sorted(held(cli, project) - {_short(image) for image in needed}):
+        gone = cli.docker("image", "rm", "--no-prune", f"{repository(project)}:{each}", accept=None)
+        if gone.rc and IN_USE not in gone.error_text:
+            raise failure_of(gone)
 
 
 def moved_tags(earlier: Release, here: Snapshot) -> dict[str, tuple[str, str]]:
-    """Image names that mean another image now than in an earlier release, with both ids: the earlier and today's."""
+    """Image names that mean another image now than in an earlier release, with both ids: the earlier and today's.
+
+    A name with a digest always means the same image, and cannot be given to one. ``here`` has to know all the names.
+    """
+    today = here.images
     return {
-        part.image_name: (earlier.made[name].image, here.images.get(part.image_name, ""))
-        for name, part in earlier.parts.items()
-        if name in earlier.made and here.images.get(part.image_name) != earlier.made[name].image
+        name: (image, today.get(name, ""))
+        for name, image in earlier.image_ids.items()
+        if today.get(name) != image and not is_pinned(name)
     }
+
+
+def is_pinned(name: str) -> bool:
+    """Whether an image name has a digest (distribution/reference)."""
+    return "@" in name
 
 
 @contextlib.contextmanager

@@ -17,9 +17,9 @@ from ansible_collections.strata.compose.plugins.module_utils._inputs import Use,
 from ansible_collections.strata.compose.plugins.module_utils._lock_state import lock_told
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, fingerprint, is_secret_name
 from ansible_collections.strata.compose.plugins.module_utils._release import Part, Release
-from ansible_collections.strata.compose.plugins.module_utils._resolve import file_digests, require_services, resolve
+from ansible_collections.strata.compose.plugins.module_utils._resolve import file_digests, require_services, resolved
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options
-from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets, learning_of_failures
+from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
 from ansible_collections.strata.compose.plugins.module_utils._sources import assignments_of, find_project, texts_of
 
@@ -47,10 +47,7 @@ class Subject:
     def release(self) -> Release:
         """What the layers say now."""
         project = find_project(self.options)
-        with learning_of_failures(self.redactor, project):
-            release = resolve(project, self.cli, self.current, None)
-        learn_secrets(self.redactor, release, project.env_files)
-        return release
+        return resolved(project, self.cli, self.redactor, self.current)
 
     @property
     def selected(self) -> Snapshot:

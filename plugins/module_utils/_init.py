@@ -162,7 +162,7 @@ def _create(scene: InitScene, services: t.Sequence[str]) -> None:
     release = scene.release
     path = os.path.join(scene.store.folder, "init", "compose.json")
     replace_file(path, as_json(release.model, sort_keys=True, default=dict))
-    begin = compose.from_model(release.project, release.resolved_from["directory"], path, "/dev/null")
+    begin = compose.from_release(release, path)
     scene.cli.compose(*begin, *compose.create(services, False, None), variables=release.variables)
 
 

@@ -110,7 +110,7 @@ def _is_same_try(run: Run, name: str, fingerprint: str, state: t.Mapping[str, t.
 
 
 def _begin(scene: InitScene) -> list[str]:
-    return compose.from_model(scene.release.project, scene.release.resolved_from["directory"], "-", "/dev/null")
+    return compose.from_release(scene.release)
 
 
 def _input(scene: InitScene) -> dict[str, t.Any]:

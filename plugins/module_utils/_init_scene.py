@@ -21,12 +21,8 @@ from ansible_collections.strata.compose.plugins.module_utils._model import selec
 from ansible_collections.strata.compose.plugins.module_utils._project import Project
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Release, ReleaseStore
-from ansible_collections.strata.compose.plugins.module_utils._resolve import resolve
-from ansible_collections.strata.compose.plugins.module_utils._secrets import (
-    learn_generated,
-    learn_secrets,
-    learning_of_failures,
-)
+from ansible_collections.strata.compose.plugins.module_utils._resolve import resolved
+from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
 from ansible_collections.strata.compose.plugins.module_utils._sources import find_project
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
@@ -89,13 +85,10 @@ def init_scene(options: Options, selection: t.Mapping[str, t.Any], redactor: Red
     cli = Cli(project.base_directory, options["docker_host"], options["command_timeout"])
     store = ReleaseStore(state_dir_of(options), project.name)
     wide = replace(project, layers=_with_own_file(project, selection["file"]), profiles=EVERY_PROFILE)
-    learn_generated(redactor, store.folder)
     if last := store.current():
         # Its containers run and tell the old secrets.
         learn_secrets(redactor, last, ())
-    with learning_of_failures(redactor, wide):
-        release = resolve(wide, cli, None, None)
-    learn_secrets(redactor, release, project.env_files)
+    release = resolved(wide, cli, redactor)
     steps = _init_plan.select(release.model, selection, _foreign(project, selection["file"], release, cli))
     snapshot = observe(cli, project.name, release.image_names)
     return InitScene(cli, store, release, snapshot, selection, steps, LedgerFile(store.folder).read())

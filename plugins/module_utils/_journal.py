@@ -15,7 +15,7 @@ import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._files import read_record, replace_file
 
 PREPARE, SWITCH, GATE, BACK = "prepare", "switch", "gate", "roll back"
 
@@ -38,6 +38,10 @@ class Journal:
     """container ids by service after the replacement"""
     tags: t.Mapping[str, str] = field(default_factory=dict)
     """image names that stand for an older image for a while, with the image that they belong to"""
+    added: tuple[str, ...] = ()
+    """services that had no container before; going back removes theirs"""
+    gate: t.Mapping[str, t.Any] = field(default_factory=dict)
+    """how the switch is judged, as fields of a ``Manner``: whoever settles it judges it in the same way"""
 
 
 class JournalFile:
@@ -47,8 +51,9 @@ class JournalFile:
         self.path = os.path.join(folder, "journal.json")
 
     def read(self) -> Journal | None:
-        content = read_file(self.path)
-        return None if content is None else Journal(**json.loads(content))
+        """What the file tells; raises `ComposeFailure` when it is damaged."""
+        record = read_record(self.path)
+        return None if record is None else Journal(**record)
 
     def write(self, journal: Journal) -> Journal:
         replace_file(self.path, json.dumps(asdict(journal)).encode())

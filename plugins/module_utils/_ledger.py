@@ -10,7 +10,7 @@ import os
 import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
-from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._files import read_record, replace_file
 
 KEPT = 50
 """Successes of one step that stay in the ledger: one for each content it has had."""
@@ -86,10 +86,9 @@ class LedgerFile:
         self.path = os.path.join(folder, "init.json")
 
     def read(self) -> Ledger:
-        content = read_file(self.path)
-        if content is None:
+        told = read_record(self.path)
+        if told is None:
             return Ledger()
-        told = json.loads(content)
         succeeded = {name: tuple(Success(**each) for each in entries) for name, entries in told["succeeded"].items()}
         return Ledger(told["selection"], succeeded, told["under_way"])
 

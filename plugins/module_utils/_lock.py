@@ -28,9 +28,7 @@ def locked(folder: str, operation: str, actor: str, wait: float) -> t.Iterator[N
 
     Raises `ComposeFailure` that names the holder. The kernel frees the lock when this process ends, however it ends.
     """
-    path = os.path.join(folder, "lock")
-    with open(_opened(folder, path), "r+") as file:
-        _acquire(file, path, time.monotonic() + wait)
+    with _acquired(folder, time.monotonic() + wait) as file:
         os.set_inheritable(file.fileno(), True)
         _sign(file.fileno(), {"pid": os.getpid(), "operation": operation, "actor": actor, "started": now()})
         try:
@@ -57,6 +55,18 @@ def _sign(handle: int, owner: dict[str, t.Any]) -> None:
 def now() -> str:
     """This moment in UTC, as all records tell it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+@contextlib.contextmanager
+def _acquired(folder: str, deadline: float) -> t.Iterator[t.IO[str]]:
+    """The locked file; one that was removed while we waited for it excludes nobody, so its successor is taken."""
+    path = os.path.join(folder, "lock")
+    while True:
+        with open(_opened(folder, path), "r+") as file:
+            _acquire(file, path, deadline)
+            if os.path.exists(path) and os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                yield file
+                return
 
 
 def _acquire(file: t.IO[str], path: str, deadline: float) -> None:

@@ -17,6 +17,7 @@ import os
 import time
 import typing as t
 
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import read_file
 from ansible_collections.strata.compose.plugins.module_utils._journal import JournalFile
 
@@ -97,6 +98,10 @@ def _command(pid: int) -> str:
 
 
 def _journal_told(folder: str) -> dict[str, t.Any] | None:
-    journal = JournalFile(folder).read()
+    """What the journal tells; one that is damaged is told too, for this is where one looks for what is wrong."""
     names = ("phase", "to", "back", "started", "actor")
+    try:
+        journal = JournalFile(folder).read()
+    except ComposeFailure as failure:
+        return {**dict.fromkeys(names), "phase": failure.message}
     return {name: getattr(journal, name) for name in names} if journal else None

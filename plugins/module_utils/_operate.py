@@ -8,12 +8,14 @@ Private to strata.compose.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils import _plan, _report, _step
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._images import release as release_images
+from ansible_collections.strata.compose.plugins.module_utils._journal import JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._resolve import require_services
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options, scene_of
@@ -36,8 +38,8 @@ def stop(operation: Operation) -> Result:
     steps = _plan.plan_stop(before)
     if steps and not operation.check:
         services = sorted({step.service for step in steps})
-        timeout = ("--timeout", str(options["timeout"])) if options["timeout"] is not None else ()
-        cli.compose("--project-name", operation.store.project, "stop", *timeout, "--", *services)
+        with _brought_to_an_end(operation):
+            cli.compose("--project-name", operation.store.project, *compose.stop_services(services, options["timeout"]))
     return _told(operation, before, steps)
 
 
@@ -49,7 +51,8 @@ def start(operation: Operation) -> Result:
     _require_containers(before, release, operation.options)
     steps = _plan.plan_start(release.model, before, release.made)
     if steps and not operation.check:
-        start_and_gate(release, steps, operation.transaction().manner, operation.cli)
+        with _brought_to_an_end(operation):
+            start_and_gate(release, steps, operation.transaction().manner, operation.cli)
     return _told(operation, before, steps)
 
 
@@ -59,11 +62,25 @@ def remove(operation: Operation) -> Result:
     _require_confirmation(options)
     before = _selected(observe(cli, name), options)
     steps = [*_plan.plan_remove(before), *_removable(options, name, before, cli)]
-    if steps and not operation.check:
-        _remove(options, name, before, steps, cli)
+    if not operation.check:
+        with _brought_to_an_end(operation):
+            _remove(options, name, before, steps, cli)
+        if options["services"] is None:
+            # What a switch that was cut off had left is gone with the rest.
+            JournalFile(operation.store.folder).close()
     told = _told(operation, before, steps)
     others = [step.told() for step in steps if " " in step.service]
     return told if operation.check else {**told, "changed": bool(steps), "actions": [*told["actions"], *others]}
+
+
+@contextlib.contextmanager
+def _brought_to_an_end(operation: Operation) -> t.Iterator[None]:
+    """A signal does not cut off what is inside, and a failure there is told as one that may have changed something."""
+    operation.cancellation.touch()
+    try:
+        yield
+    except ComposeFailure as failure:
+        raise ComposeFailure(failure.message, **{"changed": True, **failure.facts}) from failure
 
 
 def _selected(snapshot: Snapshot, options: Options) -> Snapshot:
@@ -111,6 +128,8 @@ def _is_local(image: str, project: str) -> bool:
 
 
 def _remove(options: Options, name: str, before: Snapshot, steps: t.Sequence[Step], cli: Cli) -> None:
+    if not steps:
+        return
     if options["services"] is None:
         cli.compose("--project-name", name, *compose.down(options["timeout"], options["volumes"]))
         images = [step.service.partition(" ")[2] for step in steps if step.service.startswith("image ")]

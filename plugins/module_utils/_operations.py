@@ -15,6 +15,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._journal import JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._project import find_env_files
@@ -73,9 +74,23 @@ def run(options: Options, redactor: Redactor, check: bool, diff: bool, perform: 
     actor = options["actor"] or "unknown"
     with cancellable() as cancellation, locked(store.folder, options["state"], actor, options["lock_wait"]):
         operation = Operation(options, redactor, check, diff, cli, store, cancellation)
-        settled = _settled(operation)
-        result = perform(operation)
+        settled: Result = {}
+        try:
+            settled = _settled(operation)
+            result = perform(operation)
+        except ComposeFailure as failure:
+            raise _told_whole(failure, settled, operation, actor) from failure
     return _audited({**result, **settled, "changed": result["changed"] or bool(settled)}, operation, actor)
+
+
+def _told_whole(failure: ComposeFailure, settled: Result, operation: Operation, actor: str) -> ComposeFailure:
+    """A failure with what was settled before it; the audit log tells of it when anything was changed."""
+    changed = bool(settled) or failure.facts.get("changed", False)
+    facts = {**failure.facts, **settled, "changed": changed}
+    current = operation.store.current()
+    about = {"actions": [], "release": current.number if current else None, "outcome": facts.get("state", "failed")}
+    warned = _audited({**about, **facts}, operation, actor) if changed else facts
+    return ComposeFailure(failure.message, **{**facts, **{key: warned[key] for key in ("warnings",) if key in warned}})
 
 
 def find_by_name(options: Options, redactor: Redactor) -> tuple[Cli, ReleaseStore]:
@@ -101,13 +116,14 @@ def _env_files(options: Options, directory: str) -> list[str] | None:
 
 
 def _settled(operation: Operation) -> Result:
-    """Settle what the journal tells of; an environment that is to be removed needs no settling."""
-    journal_file = JournalFile(operation.store.folder)
-    journal = journal_file.read()
+    """Settle what the journal tells of; of an environment that is to be removed, only image names are given back."""
+    journal = JournalFile(operation.store.folder).read()
     if journal is None:
         return {}
-    if operation.options["state"] == "absent":
-        journal_file.close()
+    if operation.options["state"] == "absent" and operation.options.get("services") is None:
+        from ansible_collections.strata.compose.plugins.module_utils._images import restore_tags
+
+        restore_tags(operation.cli, journal.tags)
         return {}
     from ansible_collections.strata.compose.plugins.module_utils._settle import settle
 
@@ -120,5 +136,6 @@ def _audited(result: Result, operation: Operation, actor: str) -> Result:
     from ansible_collections.strata.compose.plugins.module_utils._record import audited
 
     actions = [f"{each['action']} {each['service']}" for each in result["actions"]]
-    entry = {"operation": operation.options["state"], "actor": actor, "release": result["release"], "actions": actions}
-    return audited(operation.store.folder, entry, result)
+    entry = {"operation": operation.options["state"], "actor": actor, "release": result["release"]}
+    entry.update({key: operation.redactor.mask(result[key]) for key in ("outcome", "settled") if key in result})
+    return audited(operation.store.folder, {**entry, "actions": actions}, result)

@@ -10,6 +10,7 @@ import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils import _disk
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._endpoint import is_local
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._inputs import granted
 from ansible_collections.strata.compose.plugins.module_utils._ports import (
@@ -35,7 +36,7 @@ def check_before_change(
     snapshot: Snapshot,
     policy: Policy,
     cli: Cli,
-    images: t.Sequence[Step] = (),
+    images: t.Sequence[Step],
 ) -> None:
     """Raise one `ComposeFailure` that tells all that stands in the way of these steps and of having these images first.
 
@@ -57,7 +58,8 @@ def _missing_files(release: Release, services: t.Iterable[str]) -> t.Iterator[st
     for service in services:
         for kind in ("configs", "secrets"):
             files = [each["file"] for each in granted(release.model, service, kind) if "file" in each]
-            yield from (f"service {service}: {kind[:-1]} file {each} is missing" for each in files if not _there(each))
+            missing = [each for each in files if not os.path.exists(each)]
+            yield from (f"service {service}: {kind[:-1]} file {each} is missing" for each in missing)
             names = [each["environment"] for each in granted(release.model, service, kind) if "environment" in each]
             yield from (
                 f"service {service}: the {kind[:-1]} wants variable {each}, which no env file defines"
@@ -65,13 +67,9 @@ def _missing_files(release: Release, services: t.Iterable[str]) -> t.Iterator[st
                 if each not in release.variables
             )
         for mount in release.model["services"][service].get("volumes") or ():
-            if mount.get("type") == "bind" and not _there(mount["source"]) and _is_meant_as_file(mount):
+            if mount.get("type") == "bind" and not os.path.exists(mount["source"]) and _is_meant_as_file(mount):
                 source = mount["source"]
                 yield f"service {service}: mounted file {source} is missing (the engine would make a folder of it)"
-
-
-def _there(path: str) -> bool:
-    return os.path.exists(path)
 
 
 def _is_meant_as_file(mount: t.Mapping[str, t.Any]) -> bool:
@@ -120,8 +118,7 @@ def _taken_ports(release: Release, services: t.Sequence[str], steps: t.Sequence[
 
 def _local_sockets(cli: Cli) -> list[tuple[HostPort, str]]:
     """Sockets of this host, which say nothing when the engine is elsewhere."""
-    host = cli.environment.get("DOCKER_HOST", "")
-    return listening_ports() if host.startswith("unix:") or not host else []
+    return listening_ports() if is_local(cli) else []
 
 
 def _owner(

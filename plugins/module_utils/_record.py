@@ -12,9 +12,9 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _history, _images, _step
-from ansible_collections.strata.compose.plugins.module_utils._history import FAILED, GOOD
+from ansible_collections.strata.compose.plugins.module_utils._history import FAILED, GOOD, UNDER_WAY
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
-from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
+from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release, ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options, Scene
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
@@ -42,7 +42,7 @@ def stored(scene: Scene, author: Author) -> Release:
         return release
     if last is not None and last.model == release.model and _has_same_contents(scene):
         return scene.store.save(replace(release, number=last.number, made=scene.made, about=last.about))
-    told = {"created": now(), "actor": author.actor, "revision": author.revision, "outcome": "under way"}
+    told = {"created": now(), "actor": author.actor, "revision": author.revision, "outcome": UNDER_WAY}
     replaced = {"replaced": last.number} if last else {}
     about = {**told, **replaced, **({"init": list(author.init)} if author.init else {})}
     return scene.store.save(replace(release, made=scene.made, about=about))
@@ -130,10 +130,18 @@ def _seconds(began: float) -> float:
     return round(time.monotonic() - began, 1)
 
 
+def _note_end(release: Release, store: ReleaseStore) -> None:
+    """Note of a release that is no longer under way, for we hold the lock and it is not the current one."""
+    store.save(replace(release, about={**release.about, "outcome": FAILED, "cause": "the deployment was cut off"}))
+
+
 def _prune(scene: Scene, current: Release, keep: int) -> None:
     """Drop the releases that are not to be kept, and our hold on images that no kept release has."""
-    kept = _history.kept(scene.store.history(), current.number, keep)
-    for number in set(scene.store.numbers()) - kept:
+    history = scene.store.history()
+    kept = _history.kept(history, current.number, keep)
+    for number in {each["release"] for each in history} - kept:
         scene.store.drop(number)
+    for number in [each["release"] for each in history if each.get("outcome") == UNDER_WAY and each["release"] in kept]:
+        _note_end(scene.store.load(number), scene.store)
     needed = {each.image for number in kept for each in scene.store.made(number).values()}
     _images.release(scene.cli, scene.release.project, needed)

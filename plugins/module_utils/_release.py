@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _dotenv
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._files import read_file, read_record, replace_file
 from ansible_collections.strata.compose.plugins.module_utils._history import GOOD
 from ansible_collections.strata.compose.plugins.module_utils._inputs import granted
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json
@@ -71,6 +71,11 @@ class Release:
     @property
     def image_names(self) -> tuple[str, ...]:
         return tuple(sorted({part.image_name for part in self.parts.values()}))
+
+    @property
+    def image_ids(self) -> dict[str, str]:
+        """What the image names meant when the release was made."""
+        return {part.image_name: self.made[name].image for name, part in self.parts.items() if name in self.made}
 
 
 def parts_of(model: t.Mapping[str, t.Any], digests: t.Mapping[str, t.Mapping[str, str]]) -> dict[str, Part]:
@@ -182,10 +187,9 @@ class ReleaseStore:
         replace_file(os.path.join(self.folder, "current"), f"{release.number}\n".encode())
 
     def _record(self, number: int) -> dict[str, t.Any]:
-        content = read_file(self.path(number, "release.json"))
-        if content is None:
+        record = read_record(self.path(number, "release.json"))
+        if record is None:
             raise ComposeFailure(f"release {number} is not stored in {self.folder}.")
-        record: dict[str, t.Any] = json.loads(content)
         return record
 
 

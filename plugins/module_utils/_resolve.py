@@ -23,7 +23,9 @@ from ansible_collections.strata.compose.plugins.module_utils._cli import (
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import digest
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Part, Release, parts_of
+from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets, learning_of_failures
 from ansible_collections.strata.compose.plugins.module_utils._sources import digests_of_inputs, texts_of, variables_of
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
@@ -40,8 +42,22 @@ def resolve(project: _project.Project, cli: Cli, last: Release | None, scale: t.
     else:
         if not last or last.resolved_from.get("program") != key["program"]:
             _require_version(cli)
-        model, inputs = _resolved(project, cli), digests_of_inputs(project)
+        model, inputs = _asked(project, cli), digests_of_inputs(project)
     return _release(project, scaled(model, scale or {}), inputs, key)
+
+
+def resolved(
+    project: _project.Project,
+    cli: Cli,
+    redactor: Redactor,
+    last: Release | None = None,
+    scale: t.Mapping[str, t.Any] | None = None,
+) -> Release:
+    """The wanted release, when the redactor knows its secrets, or those that a failure to resolve it may tell."""
+    with learning_of_failures(redactor, project):
+        release = resolve(project, cli, last, scale)
+    learn_secrets(redactor, release, project.env_files)
+    return release
 
 
 def scaled(model: t.Mapping[str, t.Any], scale: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -73,8 +89,7 @@ def with_config_hashes(release: Release, cli: Cli) -> Release:
     Asked of the resolved model, for the hash of a service with ``env_file`` differs otherwise (docker/compose#14001).
     """
     model = as_json(release.model)
-    directory = release.resolved_from["directory"]
-    begin = compose.from_model(release.project, directory, "-", "/dev/null")
+    begin = compose.from_release(release)
     told = cli.compose(*begin, "config", "--hash", "*", stdin=model, variables=release.variables).text
     hashes = dict(line.split()[:2] for line in told.splitlines() if len(line.split()) == 2)
     parts = {name: replace(part, config_hash=hashes.get(name, "")) for name, part in release.parts.items()}
@@ -94,7 +109,7 @@ def _key(project: _project.Project, program: t.Sequence[str], cli: Cli) -> dict[
     }
 
 
-def _resolved(project: _project.Project, cli: Cli) -> dict[str, t.Any]:
+def _asked(project: _project.Project, cli: Cli) -> dict[str, t.Any]:
     completed = cli.compose(*compose.from_layers(project), "config", "--format", "json", accept=None)
     undefined = sorted(set(UNDEFINED.findall(completed.error_text)))
     if completed.rc:

@@ -38,12 +38,10 @@ def scene(operation: Operation) -> t.Iterator[Scene]:
         learn_secrets(operation.redactor, each, ())
     here = observe(cli, target.project, sorted({*target.image_names, *(made.image for made in target.made.values())}))
     _require_all(target, here.images)
-    ids = {part.image_name: target.made[name].image for name, part in target.parts.items() if name in target.made}
     moved = {} if operation.check else _images.moved_tags(target, here)
     borrowed = {name: today for name, (_earlier, today) in moved.items()}
-    found = Scene(
-        cli, store, last, target, replace(here, images=ids), Policy(), None, borrowed, redactor=operation.redactor
-    )
+    then = replace(here, images=target.image_ids)
+    found = Scene(cli, store, last, target, then, Policy(), None, operation.redactor, borrowed)
     if not moved:
         yield found
         return
@@ -91,6 +89,7 @@ def _require_all(target: Release, images: t.Mapping[str, str]) -> None:
     missing = [
         f"image {each.image} of service {name}" for name, each in target.made.items() if each.image not in images
     ]
+    missing += [f"image {name}" for name in target.image_ids if _images.is_pinned(name) and name not in images]
     for name, made in target.made.items():
         known = files_of_service(target.model, name) & set(made.files)
         missing += [f"file {path} of service {name}" for path in sorted(known) if not os.path.exists(path)]

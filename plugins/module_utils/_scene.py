@@ -17,14 +17,10 @@ from ansible_collections.strata.compose.plugins.module_utils._redact import Reda
 from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release, ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._resolve import (
     require_services,
-    resolve,
+    resolved,
     with_config_hashes,
 )
-from ansible_collections.strata.compose.plugins.module_utils._secrets import (
-    learn_generated,
-    learn_secrets,
-    learning_of_failures,
-)
+from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
 from ansible_collections.strata.compose.plugins.module_utils._sources import find_project
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
@@ -47,10 +43,10 @@ class Scene:
     policy: Policy
     selected: frozenset[str] | None
     """the services that are meant, with their dependencies; ``None`` for all"""
+    redactor: Redactor
+    """for what is written down to be told later, when its secrets are no longer known"""
     borrowed_tags: t.Mapping[str, str] = field(default_factory=dict)
     """image names that stand for an older image meanwhile, with the image that they belong to"""
-    redactor: Redactor = field(default_factory=Redactor)
-    """for what is written down to be told later, when its secrets are no longer known"""
 
     @property
     def made(self) -> t.Mapping[str, Made]:
@@ -104,19 +100,16 @@ def scene_of(options: Options, redactor: Redactor) -> Scene:
     cli = Cli(project.base_directory, options["docker_host"], options["command_timeout"])
     store = ReleaseStore(state_dir_of(options), project.name)
     last = store.current()
-    learn_generated(redactor, store.folder)
     if last:
         # Its containers run and tell the old secrets, also when it comes back.
         learn_secrets(redactor, last, ())
-    with learning_of_failures(redactor, project):
-        release = resolve(project, cli, last, options.get("scale"))
-    learn_secrets(redactor, release, project.env_files)
+    release = resolved(project, cli, redactor, last, options.get("scale"))
     require_services(release.parts, options.get("services") or ())
     snapshot = observe(cli, project.name, release.image_names, recorded_containers(last))
     if _has_unrecorded(snapshot, last):
         release = with_config_hashes(release, cli)
     selected = _selected(options, release)
-    return Scene(cli, store, last, release, snapshot, policy_of(options), selected, redactor=redactor)
+    return Scene(cli, store, last, release, snapshot, policy_of(options), selected, redactor)
 
 
 def policy_of(options: Options) -> Policy:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import replace
 
@@ -17,7 +18,10 @@ from ansible_collections.strata.compose.plugins.module_utils._secrets import lea
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL, observe
 from ansible_collections.strata.compose.plugins.module_utils._step import Policy
 from ansible_collections.strata.compose.plugins.module_utils._switch import start_and_gate
-from ansible_collections.strata.compose.plugins.module_utils._transaction import LEFTOVER, Transaction, go_back
+from ansible_collections.strata.compose.plugins.module_utils._transaction import Transaction, go_back
+from ansible_collections.strata.compose.plugins.module_utils._undone import degraded
+
+LEFTOVER = re.compile(r"[0-9a-f]{12}_")
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
@@ -30,7 +34,7 @@ def settle(operation: Operation, journal: Journal) -> str:
 
 
 def _ended(operation: Operation, journal: Journal) -> str:
-    journal_file, transaction = JournalFile(operation.store.folder), operation.transaction()
+    journal_file, transaction = JournalFile(operation.store.folder), _transaction_of(operation, journal)
     began = f"The switch to release {journal.to} that {journal.actor} began at {journal.started} was cut off"
     _remove_leftovers(operation)
     _images.restore_tags(operation.cli, journal.tags)
@@ -42,48 +46,71 @@ def _ended(operation: Operation, journal: Journal) -> str:
         journal_file.close()
         return f"{began} after it was committed."
     scene = _scene(operation, journal)
-    if journal.phase == _journal.GATE and _passes(scene, transaction):
-        journal_file.close()
-        return f"{began}; its containers pass the gate, so it is the current release now."
-    if current is None:
-        journal_file.close()
-        return f"{began}; there is no earlier release to go back to."
-    go_back(scene, current, journal_file, replace(journal, phase=_journal.BACK), transaction)
+    cause = _cause_to_go_back(scene, journal, transaction)
+    if cause and current:
+        try:
+            go_back(scene, current, journal_file, replace(journal, phase=_journal.BACK), transaction)
+        except ComposeFailure as failure:
+            raise degraded(scene, ComposeFailure(f"{began}. {cause}"), failure) from failure
     journal_file.close()
-    return f"{began}; release {current.number} serves again."
+    if not cause:
+        return f"{began}; its containers pass the gate, so it is the current release now."
+    if not current:
+        return f"{began}; there is no earlier release to go back to. {cause}"
+    return f"{began}; release {current.number} serves again. {cause}"
+
+
+def _transaction_of(operation: Operation, journal: Journal) -> Transaction:
+    """As the operation that was cut off would have judged its switch."""
+    own = operation.transaction()
+    return replace(own, manner=replace(own.manner, **journal.gate))
 
 
 def _remove_leftovers(operation: Operation) -> None:
-    label = f"label={LABEL}project={operation.store.project}"
+    project = operation.store.project
+    label = f"label={LABEL}project={project}"
     listed = operation.cli.docker("ps", "-a", "--filter", label, "--format", "{{.ID}} {{.Names}}").text
-    ids = [line.split()[0] for line in listed.splitlines() if LEFTOVER.match(line.split()[1])]
+    ids = [line.split()[0] for line in listed.splitlines() if _is_leftover(line.split()[1], project)]
     if ids:
         operation.cli.docker("rm", "--force", *ids)
 
 
+def _is_leftover(name: str, project: str) -> bool:
+    """Whether a name is one that Compose gives a container before it takes an old one's place.
+
+    It puts twelve hexadecimal digits before the old name (compose pkg/compose/convergence.go), with which a project's
+    own name may begin too.
+    """
+    return bool(LEFTOVER.match(name)) and not name.startswith((f"{project}-", f"{project}_"))
+
+
 def _scene(operation: Operation, journal: Journal) -> Scene:
     release = operation.store.load(journal.to)
-    learn_secrets(operation.redactor, release, ())
-    snapshot = observe(operation.cli, operation.store.project, release.image_names)
     last = operation.store.current()
-    return Scene(operation.cli, operation.store, last, release, snapshot, Policy(), None)
+    for each in (release, last):
+        if each:
+            learn_secrets(operation.redactor, each, ())
+    snapshot = observe(operation.cli, operation.store.project, release.image_names)
+    return Scene(operation.cli, operation.store, last, release, snapshot, Policy(), None, operation.redactor)
 
 
-def _passes(scene: Scene, transaction: Transaction) -> bool:
-    """Whether the release's containers are all there and pass the gate, started if need be; commits it then."""
-    journal = JournalFile(scene.store.folder).read()
-    made = _made(scene, journal) if journal else {}
+def _cause_to_go_back(scene: Scene, journal: Journal, transaction: Transaction) -> str:
+    """Why the release cannot serve; empty when all its containers are there and pass the gate: it is committed then."""
+    if journal.phase != _journal.GATE:
+        return "Its containers were not all there yet."
+    made = _made(scene, journal)
     steps = _plan.plan(scene.release, scene.snapshot, made, scene.policy, scene.selected)
-    if any(step.action in (*_step.REPLACES, _step.REMOVE) for step in steps):
-        return False
+    missing = sorted({step.service for step in steps if step.action in (*_step.REPLACES, _step.REMOVE)})
+    if missing:
+        return f"Containers of {', '.join(missing)} are not those that it was to have."
     try:
-        start_and_gate(scene.release, steps, transaction.manner, scene.cli, journal.services if journal else ())
-    except ComposeFailure:
-        return False
+        start_and_gate(scene.release, steps, transaction.manner, scene.cli, journal.services)
+    except ComposeFailure as failure:
+        return failure.message
     after = scene.looked_at_again()
     recorded = replace(after, last=replace(scene.release, made=made))
     _record.committed(recorded, scene.release, (), transaction.began, transaction.author)
-    return True
+    return ""
 
 
 def _made(scene: Scene, journal: Journal) -> dict[str, Made]:

@@ -29,7 +29,7 @@ class Cancellation:
             raise self.failure("Nothing was changed.")
 
     def failure(self, outcome: str) -> ComposeFailure:
-        return ComposeFailure(f"cancelled by {self.by}. {outcome}", error_kind="cancelled")
+        return ComposeFailure(f"cancelled by {self.by}. {outcome}".rstrip(), error_kind="cancelled")
 
     def touch(self) -> None:
         """From here on the operation has to be brought to an end."""

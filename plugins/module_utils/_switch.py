@@ -46,6 +46,11 @@ class Manner:
     cancelled: t.Callable[[], ComposeFailure | None] = lambda: None
     """why it has to end now, if it has to"""
 
+    @property
+    def gate(self) -> dict[str, t.Any]:
+        """What tells whether a switch has succeeded, for whoever has to judge it when we are gone."""
+        return {"wait": self.wait, "wait_timeout": self.wait_timeout, "stable_for": self.stable_for}
+
 
 def settle_down(steps: t.Sequence[Step], manner: Manner, cli: Cli) -> None:
     """Stop what goes away or restarts, first: it may hold ports and names that others are about to get."""
@@ -68,7 +73,7 @@ def drop_networks(names: t.Iterable[str], snapshot: Snapshot, cli: Cli) -> None:
 
 def create(release: Release, paths: tuple[str, str], steps: t.Sequence[Step], manner: Manner, cli: Cli) -> None:
     """Create and replace containers, and start none; ``paths`` are those of the stored model and its env file."""
-    begin = compose.from_model(release.project, release.resolved_from["directory"], *paths)
+    begin = compose.from_release(release, *paths)
     for force, action in ((True, _step.RECREATE), (False, _step.CREATE)):
         services = [step.service for step in steps if step.action == action]
         if services:
@@ -123,7 +128,7 @@ def bring_up(
 def start(release: Release, services: t.Collection[str], cli: Cli) -> None:
     """Start the services' containers and nothing that they depend on: Compose gets a model without dependencies."""
     model = {**release.model, "services": {name: _alone(each) for name, each in release.model["services"].items()}}
-    begin = compose.from_model(release.project, release.resolved_from["directory"], "-", "/dev/null")
+    begin = compose.from_release(release)
     stdin = as_json(model)
     argv = (*begin, "start", "--", *sorted(services))
     completed = cli.compose(*argv, stdin=stdin, variables=release.variables, accept=None)

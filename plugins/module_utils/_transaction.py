@@ -9,20 +9,25 @@ Private to strata.compose.
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 import typing as t
 from dataclasses import dataclass, replace
 
-from ansible_collections.strata.compose.plugins.module_utils import _images, _journal, _plan, _record, _report, _step
-from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils import (
+    _images,
+    _journal,
+    _plan,
+    _record,
+    _step,
+    _undone,
+)
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, as_failure
 from ansible_collections.strata.compose.plugins.module_utils._journal import Journal, JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
 from ansible_collections.strata.compose.plugins.module_utils._record import Author
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
 from ansible_collections.strata.compose.plugins.module_utils._signals import Cancellation
-from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
 from ansible_collections.strata.compose.plugins.module_utils._step import Policy, Step
 from ansible_collections.strata.compose.plugins.module_utils._switch import (
     Manner,
@@ -31,9 +36,6 @@ from ansible_collections.strata.compose.plugins.module_utils._switch import (
     settle_down,
     start_and_gate,
 )
-
-LEFTOVER = re.compile(r"^[0-9a-f]{12}_")
-"""Name of a container that Compose was about to put in an old one's place (compose pkg/compose/convergence.go)."""
 
 
 @dataclass(frozen=True)
@@ -64,21 +66,29 @@ def carry_out(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -
         raise _not_begun(scene, journal_file, transaction)
     try:
         after = _switched(scene, steps, journal_file, journal, transaction.manner)
-    except ComposeFailure as failure:
-        raise _undone(scene, failure, journal_file, journal, transaction) from failure
+    except Exception as error:  # Whatever it is, the last good release has to serve again.
+        raise _taken_back(scene, as_failure(error), journal_file, journal, transaction) from error
     try:
         final = _record.committed(after, release, steps, transaction.began, transaction.author)
     except ComposeFailure as failure:
-        raise _unrecorded(after, failure) from failure
+        raise _undone.unrecorded(after, failure) from failure
     journal_file.close()
     return after, final
 
 
 def _opened(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -> Journal:
     replaced = tuple(sorted({step.service for step in steps if step.action in _step.REPLACES}))
-    back = scene.last.number if scene.last else None
-    opened = Journal(_journal.SWITCH, scene.release.number, back, now(), transaction.author.actor, replaced)
-    return replace(opened, tags=scene.borrowed_tags)
+    return Journal(
+        phase=_journal.SWITCH,
+        to=scene.release.number,
+        back=scene.last.number if scene.last else None,
+        started=now(),
+        actor=transaction.author.actor,
+        services=replaced,
+        tags=scene.borrowed_tags,
+        added=tuple(name for name in replaced if not scene.snapshot.of(name)),
+        gate=transaction.manner.gate,
+    )
 
 
 def _switched(
@@ -116,38 +126,34 @@ def _note(scene: Scene, cause: ComposeFailure, transaction: Transaction) -> None
         _record.failed(scene, scene.release, transaction.began, cause.message.partition("\n")[0])
 
 
-def _undone(
+def _taken_back(
     scene: Scene, cause: ComposeFailure, journal_file: JournalFile, journal: Journal, transaction: Transaction
 ) -> ComposeFailure:
     """The failure to tell, after the last good release was brought back or could not be."""
     _note(scene, cause, transaction)
     if scene.last is None:
         journal_file.close()
-        told = "There is no earlier release to go back to: its containers are kept for a look at them"
-        return _failure(scene, cause, f"{told}, and the next deployment replaces them.", "failed")
-    journal = journal_file.advance(journal, phase=_journal.BACK)
+        return _undone.without_return(scene, cause)
+    journal, number = journal_file.advance(journal, phase=_journal.BACK), scene.last.number
     try:
         back = go_back(scene, scene.last, journal_file, journal, transaction)
-    except ComposeFailure as second:
-        told = (
-            f"Going back to release {scene.last.number} failed too: {second.message}\n"
-            f"The environment is degraded. Look at it with compose_env_info, and deploy again when the cause is gone: "
-            f"the next operation tries to go back first."
-        )
-        return _failure(scene, cause, told, "degraded", second.facts.get("failed_services"))
+    except Exception as error:  # Told beside the first cause; the journal stays for the next operation.
+        return _undone.degraded(scene, cause, as_failure(error))
     journal_file.close()
-    number = scene.last.number
-    return _failure(back, cause, f"Rolled back: release {number} serves again.", "rolled_back", rolled_back_to=number)
+    return _undone.rolled_back(back, cause, number)
 
 
 def go_back(
     scene: Scene, last: Release, journal_file: JournalFile, journal: Journal, transaction: Transaction
 ) -> Scene:
     """Bring the last good release back by the same steps that bring any other; the scene afterwards."""
-    earlier = scene_of_earlier(scene.looked_at_again(), last)
-    steps = [step for step in earlier.steps() if not _is_foreign(step, scene, last)]
-    moved = _images.moved_tags(last, scene.looked_at_again().snapshot)
-    journal = journal_file.advance(journal, tags={name: today for name, (_earlier, today) in moved.items()})
+    now_running = replace(scene, release=last).looked_at_again()
+    earlier = scene_of_earlier(now_running, last)
+    steps = [step for step in earlier.steps() if not _is_foreign(step, journal, last)]
+    moved = _images.moved_tags(last, now_running.snapshot)
+    # What a name belonged to when the journal was opened goes before what it was borrowed for since.
+    tags = {**{name: today for name, (_earlier, today) in moved.items()}, **journal.tags}
+    journal = journal_file.advance(journal, tags=tags)
     manner = replace(transaction.manner, cancelled=lambda: None)
     with _images.tags_as_before(scene.cli, moved):
         after = _switched(earlier, steps, journal_file, journal, manner)
@@ -158,40 +164,10 @@ def go_back(
 
 def scene_of_earlier(scene: Scene, earlier: Release) -> Scene:
     """The scene with an earlier release as the wanted one: its image names mean the images that it had."""
-    ids = {part.image_name: earlier.made[name].image for name, part in earlier.parts.items() if name in earlier.made}
-    snapshot = replace(scene.snapshot, images=ids)
+    snapshot = replace(scene.snapshot, images=earlier.image_ids)
     return replace(scene, release=earlier, last=earlier, snapshot=snapshot, policy=Policy(), selected=None)
 
 
-def _is_foreign(step: Step, scene: Scene, last: Release) -> bool:
+def _is_foreign(step: Step, journal: Journal, last: Release) -> bool:
     """Whether a step would remove what was there before the switch without being part of any release."""
-    return step.action == _step.REMOVE and step.service not in last.parts and bool(scene.snapshot.of(step.service))
-
-
-def _unrecorded(scene: Scene, cause: ComposeFailure) -> ComposeFailure:
-    """The failure of a switch that went well and cannot be written down: its journal stays for the next operation."""
-    told = (
-        f"Release {scene.release.number} passed the gate and serves, but could not be recorded as the current one: the "
-        f"next operation does that when the cause is gone."
-    )
-    return _failure(scene, cause, told, "unrecorded")
-
-
-def _failure(
-    scene: Scene, cause: ComposeFailure, told: str, state: str, *more: t.Any, **facts: t.Any
-) -> ComposeFailure:
-    snapshot: Snapshot = scene.snapshot
-    others = {"failed_services_of_roll_back": more[0]} if more and more[0] else {}
-    return ComposeFailure(
-        f"{cause.message}\n{told}",
-        **{
-            "changed": True,
-            "project": scene.release.project,
-            "environment": scene.release.environment,
-            **cause.facts,
-            "state": state,
-            "services": _report.services_told(snapshot),
-            **others,
-            **facts,
-        },
-    )
+    return step.action == _step.REMOVE and step.service not in last.parts and step.service not in journal.added

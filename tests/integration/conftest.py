@@ -17,6 +17,7 @@ from typing import Any
 import docker
 import pytest
 import yaml
+from ansible_collections.strata.compose.plugins.module_utils._images import repository
 from docker.models.containers import Container
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -152,8 +153,9 @@ class Environment:
             network.remove()
         for volume in self.engine.volumes.list(filters=label):
             volume.remove(force=True)
-        for image in self.engine.images.list(name=f"strata.invalid/{self.project}"):
-            for tag in [each for each in image.tags if each.startswith(f"strata.invalid/{self.project}:")]:
+        held = repository(self.project)
+        for image in self.engine.images.list(name=held):
+            for tag in [each for each in image.tags if each.startswith(f"{held}:")]:
                 self.engine.images.remove(tag)
 
 

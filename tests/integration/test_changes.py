@@ -251,3 +251,5 @@ def test_project_that_runs_already_is_adopted_without_a_change(deployed: Environ
     planned = deployed.plan()
     unproven = {("web", "recreate"), ("settings", "recreate"), ("vault", "recreate")}
     assert planned.actions == unproven, "what mounts files cannot be proven to be unchanged, all else can"
+    (warning,) = planned.result["warnings"]
+    assert "settings, vault, web were not deployed by strata.compose" in str(warning)

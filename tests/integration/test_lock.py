@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from tests.integration.conftest import REPOSITORY, Environment, ansible_playbook, service
-from tests.integration.test_transactions import in_phase, require_consistent, state_of, wait_for
+from tests.integration.test_transactions import in_phase, lock_held, require_consistent, state_of, wait_for
 
 SLOW_STOP = {
     "command": ["sh", "-c", "trap 'echo told to stop' TERM; while :; do sleep 1; done"],
@@ -173,3 +175,29 @@ def test_a_lock_whose_owner_died_and_left_a_cli_at_work(serving: Environment) ->
 def test_an_engine_that_does_not_answer_does_not_hide_the_owner(serving: Environment) -> None:
     assert serving.run("compose_env_info", gather=["services"], docker_host="unix:///nowhere.sock").failed
     assert not serving.run("compose_env_info", gather=["lock"], docker_host="unix:///nowhere.sock").failed
+
+
+def test_lock_file_that_was_removed_excludes_nobody(environment: Environment) -> None:
+    """Who waited for it takes the one that is there afterwards, as everybody else will."""
+    environment.write("compose.yml", {"services": {"web": service()}})
+    environment.deploy()
+    path = state_of(environment) / "lock"
+    environment.write("compose.yml", {"services": {"web": service(environment={"RELEASE": "after"})}})
+    with ExitStack() as stack:
+        with lock_held(environment):
+            process = stack.enter_context(deploying(environment, lock_wait=60, stable_for=20))
+            wait_for(lambda: any(os.path.samestat(each, path.stat()) for each in open_files(process.pid)))
+            shutil.rmtree(state_of(environment))
+        wait_for(lambda: in_phase(environment, "gate"))
+        assert json.loads(path.read_text())["pid"] == process.pid
+        assert environment.run().result["error_kind"] == "locked"
+        process.send_signal(signal.SIGTERM)
+
+
+def open_files(pid: int) -> list[os.stat_result]:
+    """The files that a process has open."""
+    found = []
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(each.stat())
+    return found

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+from pathlib import Path
 
 import pytest
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._endpoint import is_local
 
 from tests.integration.conftest import IMAGE, Environment, Outcome, service
 
@@ -180,3 +184,17 @@ def test_project_name_that_compose_would_refuse(running: Environment) -> None:
 def test_scale_of_an_unknown_service_and_no_number(running: Environment) -> None:
     assert "unknown service: api" in refused(running, scale={"api": 2}).message
     assert "scale of service web is 'many'" in refused(running, scale={"web": "many"}).message
+
+
+@pytest.mark.parametrize(
+    ("host", "local"), [("unix:///run/elsewhere.sock", True), ("ssh://admin@192.0.2.1", False), ("", True)]
+)
+def test_sockets_of_this_host_count_where_the_context_leads_to_this_host(
+    host: str, local: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    if host:
+        subprocess.run(["docker", "context", "create", "chosen", "--docker", f"host={host}"], check=True)
+        monkeypatch.setenv("DOCKER_CONTEXT", "chosen")
+    assert is_local(Cli("/", None, 30)) == local
+    assert not is_local(Cli("/", "tcp://192.0.2.1:2376", 30)), "docker_host wins over the context"

@@ -59,6 +59,35 @@ def test_missing_image_is_pulled(environment: Environment, engine: docker.Docker
     engine.images.remove(name)
 
 
+def test_release_with_digests_comes_back(environment: Environment, engine: docker.DockerClient, address: str) -> None:
+    """No tag can be given to a name with a digest, and none is needed: it always means the same image."""
+    pinned = []
+    for version in ("1", "2"):
+        name = f"{address}/{environment.folder.name}:{version}"
+        publish(engine, name, version)
+        pinned.append(f"{name}@{engine.images.get_registry_data(name).id}")
+    environment.write("compose.yml", {"services": {"web": service(image=pinned[0])}})
+    environment.deploy()
+    environment.write("compose.yml", {"services": {"web": service(image=pinned[1], command=["false"])}})
+    assert environment.run().result["state"] == "rolled_back"
+    assert environment.container("web").labels["version"] == "1"
+    environment.write("compose.yml", {"services": {"web": service(image=pinned[1])}})
+    environment.deploy()
+    assert environment.container("web").labels["version"] == "2"
+    environment.deploy(state="rolled_back")
+    assert environment.container("web").labels["version"] == "1"
+    environment.deploy()
+    first = environment.engine.images.get(pinned[0])
+    engine.images.remove(pinned[0])
+    outcome = environment.run(state="rolled_back")
+    assert outcome.failed
+    assert f"image {pinned[0]} is missing. Nothing was changed" in outcome.message
+    assert environment.container("web").labels["version"] == "2"
+    environment.clean_up()
+    engine.images.remove(pinned[1])
+    assert first.id
+
+
 def test_moved_tag_is_found_only_by_pull_always(
     environment: Environment, engine: docker.DockerClient, address: str
 ) -> None:

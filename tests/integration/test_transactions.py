@@ -14,15 +14,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
-from ansible_collections.strata.compose.plugins.module_utils._scene import scene_of
+from ansible_collections.strata.compose.plugins.module_utils._scene import Scene, scene_of
 from ansible_collections.strata.compose.plugins.module_utils._signals import Cancellation
 from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOSE_ENV
 from ansible_collections.strata.compose.plugins.module_utils._transaction import carry_out
@@ -38,6 +40,14 @@ def serving(environment: Environment) -> Environment:
     environment.write("compose.yml", {"services": GOOD})
     environment.deploy()
     return environment
+
+
+def prepared(environment: Environment) -> tuple[Scene, Operation]:
+    """A deployment in this process, ready to be carried out."""
+    defaults = {name: option.get("default") for name, option in COMPOSE_ENV.items()}
+    options = {**defaults, **environment.options("compose_env", {})}
+    scene = scene_of(options, Redactor())
+    return scene, Operation(options, Redactor(), False, False, scene.cli, scene.store, Cancellation())
 
 
 def state_of(environment: Environment) -> Path:
@@ -147,6 +157,46 @@ def test_roll_back_brings_back_the_image_and_leaves_the_tag(serving: Environment
         base.remove()
         serving.clean_up()
         engine.images.remove(tag, force=True)
+
+
+def test_roll_back_leaves_the_tag_of_another_image_name(serving: Environment, engine: docker.DockerClient) -> None:
+    """The name of the old image means another one by now, and the new release has another name."""
+    tag = f"{serving.folder.name}:one"
+    engine.images.get(IMAGE).tag(tag)
+    serving.write("compose.yml", {"services": {**GOOD, "web": {**GOOD["web"], "image": tag}}})
+    serving.deploy()
+    old = serving.container("web").image.id
+    base = engine.containers.create(IMAGE, ["true"])
+    new = base.commit(*tag.split(":"), changes=["LABEL own=1"]).id
+    base.remove()
+    serving.write("compose.yml", {"services": {**GOOD, "web": {**GOOD["web"], "command": ["false"]}}})
+    assert serving.run().result["state"] == "rolled_back"
+    assert serving.container("web").image.id == old
+    assert engine.images.get(tag).id == new, "the tag is the user's"
+    serving.clean_up()
+    engine.images.remove(tag, force=True)
+
+
+class WithoutThreads(Cli):
+    """A CLI of a machine that has no thread left when containers are to be created for the first time."""
+
+    has_failed = False
+
+    def compose(self, *arguments: str, **options: Any) -> Any:
+        if "up" in arguments and not self.has_failed:
+            self.has_failed = True
+            raise RuntimeError("can't start new thread")
+        return super().compose(*arguments, **options)
+
+
+def test_failure_that_nobody_foresaw_is_rolled_back_too(serving: Environment) -> None:
+    serving.write("compose.yml", {"services": {**GOOD, "web": {**GOOD["web"], "environment": {"RELEASE": "two"}}}})
+    scene, operation = prepared(serving)
+    broken = WithoutThreads(str(serving.folder), None, 60)
+    with pytest.raises(ComposeFailure, match=r"(?s)can't start new thread.*release 1 serves again"):
+        carry_out(replace(scene, cli=broken), scene.steps(), operation.transaction())
+    assert serving.variable("web", "RELEASE") == "one"
+    require_consistent(serving)
 
 
 def test_first_deployment_that_fails_says_that_nothing_can_come_back(environment: Environment) -> None:
@@ -289,6 +339,27 @@ def test_history_is_kept_and_pruned(serving: Environment, engine: docker.DockerC
     assert len(ours) == 1, "one image serves all kept releases"
     audit = [json.loads(line) for line in (state_of(serving) / "audit.log").read_text().splitlines()]
     assert [each["release"] for each in audit] == [1, 2, 3, 4, 5]
+
+
+def test_image_that_a_foreign_container_has_outlives_its_release(
+    serving: Environment, engine: docker.DockerClient
+) -> None:
+    base = engine.containers.create(IMAGE, ["true"])
+    tag = f"{serving.folder.name}:own"
+    image = base.commit(*tag.split(":"), changes=["LABEL own=1"]).id
+    base.remove()
+    serving.write("compose.yml", {"services": {**GOOD, "web": {**GOOD["web"], "image": tag}}})
+    serving.deploy(keep_releases=1)
+    engine.images.remove(tag)
+    foreign = engine.containers.create(image, ["true"])
+    try:
+        deploy_releases(serving, "three", keep_releases=1)
+        assert engine.images.get(image)
+    finally:
+        foreign.remove()
+    deploy_releases(serving, "four", keep_releases=1)
+    with pytest.raises(docker.errors.ImageNotFound):
+        engine.images.get(image)
 
 
 def test_user_and_number_of_an_awx_job_are_the_actor(environment: Environment) -> None:
@@ -440,12 +511,9 @@ def test_cancelled_when_all_is_ready_touches_no_container(serving: Environment) 
     """The moment between the record and the first container is too short to be met by a signal from outside."""
     before = serving.ids()
     serving.write("compose.yml", {"services": {**GOOD, "web": {**GOOD["web"], "environment": {"RELEASE": "two"}}}})
-    defaults = {name: option.get("default") for name, option in COMPOSE_ENV.items()}
-    options = {**defaults, **serving.options("compose_env", {})}
-    scene, cancellation = scene_of(options, Redactor()), Cancellation()
-    operation = Operation(options, Redactor(), False, False, scene.cli, scene.store, cancellation)
-    cancellation.touch()
-    cancellation.told(signal.SIGTERM, None)
+    scene, operation = prepared(serving)
+    operation.cancellation.touch()
+    operation.cancellation.told(signal.SIGTERM, None)
     with pytest.raises(ComposeFailure, match=r"cancelled by SIGTERM\. Nothing was changed"):
         carry_out(scene, scene.steps(), operation.transaction())
     assert serving.ids() == before

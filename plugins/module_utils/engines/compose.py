@@ -9,6 +9,7 @@ import typing as t
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._project import Project
+    from ansible_collections.strata.compose.plugins.module_utils._release import Release
 
 
 def repeated(option: str, values: t.Iterable[str]) -> list[str]:
@@ -27,12 +28,12 @@ def from_layers(project: Project) -> list[str]:
     ]
 
 
-def from_model(name: str, directory: str, model: str, env_file: str) -> list[str]:
-    """What every Compose call on a stored model begins with; ``model`` may be ``-`` for standard input."""
+def from_release(release: Release, model: str = "-", env_file: str = "/dev/null") -> list[str]:
+    """What every Compose call on a release begins with; ``model`` is the path of its model, ``-`` standard input."""
     return [
         *("--progress", "plain"),
-        *("--project-name", name),
-        *("--project-directory", directory),
+        *("--project-name", release.project),
+        *("--project-directory", release.resolved_from["directory"]),
         *("--file", model),
         *("--env-file", env_file),
     ]
@@ -51,6 +52,11 @@ def create(services: t.Iterable[str], force: bool, timeout: int | None) -> list[
 def stop(containers: t.Iterable[str], timeout: int | None) -> list[str]:
     """Stop containers; the engine waits as long as each one's own grace period unless told otherwise."""
     return ["stop", *(("--time", str(timeout)) if timeout is not None else ()), *containers]
+
+
+def stop_services(services: t.Iterable[str], timeout: int | None) -> list[str]:
+    """Stop the containers of services, by the project's labels, those first that depend on others."""
+    return ["stop", *(("--timeout", str(timeout)) if timeout is not None else ()), "--", *services]
 
 
 def down(timeout: int | None, volumes: bool) -> list[str]:

@@ -1,0 +1,64 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is told of a switch that did not end as it was meant to. Private to strata.compose."""
+
+from __future__ import annotations
+
+import shlex
+import typing as t
+
+from ansible_collections.strata.compose.plugins.module_utils import _report
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
+from ansible_collections.strata.compose.plugins.module_utils.engines import compose
+
+
+def rolled_back(scene: Scene, cause: ComposeFailure, number: int) -> ComposeFailure:
+    """The last good release serves again."""
+    told = f"Rolled back: release {number} serves again."
+    return _failure(scene, cause, told, "rolled_back", rolled_back_to=number)
+
+
+def without_return(scene: Scene, cause: ComposeFailure) -> ComposeFailure:
+    """A first release failed."""
+    told = "There is no earlier release to go back to: its containers are kept for a look at them"
+    return _failure(scene, cause, f"{told}, and the next deployment replaces them.", "failed")
+
+
+def degraded(scene: Scene, cause: ComposeFailure, second: ComposeFailure) -> ComposeFailure:
+    """Neither release serves: both causes, and what can be done about it. The scene knows the last good release."""
+    number = scene.last.number if scene.last else 0
+    begin = compose.from_release(scene.release, *(scene.store.path(number, name) for name in ("compose.json", "env")))
+    command = shlex.join(["docker", "compose", *begin, "up", "--detach", "--no-build"])
+    told = (
+        f"Going back to release {number} failed too: {second.message}\n"
+        f"The environment is degraded. Look at it with compose_env_info (gather services, logs). When the cause is "
+        f"gone, deploy again: the next operation goes back first. By hand, `{command}` starts release {number}."
+    )
+    failed = second.facts.get("failed_services")
+    return _failure(scene, cause, told, "degraded", **({"failed_services_of_roll_back": failed} if failed else {}))
+
+
+def unrecorded(scene: Scene, cause: ComposeFailure) -> ComposeFailure:
+    """The failure of a switch that went well and cannot be written down: its journal stays for the next operation."""
+    told = (
+        f"Release {scene.release.number} passed the gate and serves, but could not be recorded as the current one: the "
+        f"next operation does that when the cause is gone."
+    )
+    return _failure(scene, cause, told, "unrecorded")
+
+
+def _failure(scene: Scene, cause: ComposeFailure, told: str, state: str, **facts: t.Any) -> ComposeFailure:
+    return ComposeFailure(
+        f"{cause.message}\n{told}",
+        **{
+            "changed": True,
+            "project": scene.release.project,
+            "environment": scene.release.environment,
+            **cause.facts,
+            "state": state,
+            "services": _report.services_told(scene.snapshot),
+            **facts,
+        },
+    )

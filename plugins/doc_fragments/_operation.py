@@ -12,7 +12,8 @@ options:
   lock_wait:
     description:
       - Seconds to wait for another operation on the same project to end. With V(0) it fails at once and names who is at
-        work. The collection's playbooks wait 900 seconds.
+        work. Choose more for jobs that may meet, such as a deployment and the backup of every night. The collection's
+        playbooks and roles wait 900 seconds, or what C(compose_env_lock_wait) says.
     type: int
     default: 0
   actor:

@@ -12,8 +12,10 @@ options:
   project_dir:
     description:
       - Folder on the managed host that holds the Compose files.
-      - Usually set once in the inventory as C(compose_env_project_dir). So are all options that the modules share. An
-        option of one module alone is taken from C(<module>_<option>), as in C(compose_exec_timeout).
+      - Usually set once in the inventory as C(compose_env_project_dir), for all modules. So are O(environment),
+        O(project_name), O(env_files), O(docker_host), O(state_dir), O(command_timeout), and C(files), C(profiles) and
+        C(services) of the modules that have them. Where nothing else is said, other options are taken from
+        C(<module>_<option>), as in C(compose_exec_timeout).
     type: path
     required: true
   environment:
@@ -30,25 +32,29 @@ options:
     type: str
   env_files:
     description:
-      - Env files for the interpolation of the layers, relative to O(project_dir); later ones win.
+      - Env files for the interpolation of the layers, relative to O(project_dir); later ones win. Set it where there
+        are several, or where they have other names than these.
       - By default the first of C(.env.<environment>), C(.<environment>.env), C(<environment>.env),
         C(environments/<environment>.env) and C(.env) that exists.
     type: list
     elements: path
   docker_host:
     description:
-      - Address of the engine, as in E(DOCKER_HOST). By default the C(docker) command's own choice, its contexts
+      - Address of the engine, as in E(DOCKER_HOST). Set it for an engine that C(docker) does not find by itself, such
+        as V(unix:///run/user/1000/docker.sock). By default it is the C(docker) command's own choice, its contexts
         included.
     type: str
   state_dir:
     description:
       - Folder for releases, generated passwords, logs of init steps and other state of this collection.
       - By default C(/var/lib/strata) for root, and C($XDG_STATE_HOME/strata) or C(~/.local/state/strata) for other
-        users.
+        users. Set it where that folder does not survive a reboot, and then for all modules and all times, for what is
+        in another folder is not found.
     type: path
   command_timeout:
     description:
-      - Seconds after which a single call of the Docker CLI, such as a pull or a build, is ended as failed.
+      - Seconds after which a single call of the Docker CLI, such as a pull or a build, is ended as failed. Choose
+        more for images that take longer.
     type: int
     default: 1800
 """

@@ -69,6 +69,7 @@ def gather(options: Options, redactor: Redactor) -> dict[str, t.Any]:
         "project": subject.name,
         "environment": options["environment"],
         "release": subject.current.number if subject.current else None,
+        "state_folder": subject.store.folder,
         "actions": [],
         **{name: GATHERERS[name](subject) for name in options["gather"]},
     }

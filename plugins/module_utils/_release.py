@@ -112,7 +112,7 @@ def _replicas(service: t.Mapping[str, t.Any]) -> int:
 
 
 class ReleaseStore:
-    """The releases of one project on this host; the layout is a contract, see DESIGN, `State on a host`."""
+    """The releases of one project on this host; the layout, a contract, is told in `_state`."""
 
     def __init__(self, state_dir: str, project: str) -> None:
         self.project = project

@@ -41,7 +41,7 @@ options:
         that.
       - V(built) builds the images of services that have a C(build) section. V(pulled) pulls the others. Neither touches
         containers.
-      - V(rolled_back) brings back the last good release before the current one, or O(release). It needs no registry.
+      - V(rolled_back) brings back the release that the current one replaced, or O(release). It needs no registry.
     type: str
     choices: [present, absent, started, stopped, restarted, built, pulled, rolled_back]
     default: present
@@ -79,8 +79,9 @@ options:
     default: true
   scale:
     description:
-      - Number of containers by service, over what the layers say. Services that are not named keep the number of the
-        layers.
+      - Number of containers by service, over what the layers say. Services that are not named get the number of the
+        layers. It holds for this run, so give it each time, as by C(compose_env_scale), or write C(deploy.replicas)
+        into a layer.
     type: dict
   timeout:
     description:
@@ -94,7 +95,8 @@ options:
     default: true
   wait_timeout:
     description:
-      - Seconds that all services together have to pass the gate.
+      - Seconds that all services together have to pass the gate. Choose more than the slowest takes to get healthy, for
+        a release that has not passed by then is taken back.
     type: int
     default: 120
   stable_for:
@@ -116,8 +118,9 @@ options:
     default: false
   images:
     description:
-      - With O(state=absent), remove images too. V(local) means those that Compose named itself for want of an
-        C(image) key.
+      - With O(state=absent), which images to remove too. V(none) keeps them all, so that the next deployment need not
+        get them again. V(local) removes those that Compose named itself for want of an C(image) key, V(all) also those
+        with one.
     type: str
     choices: [none, local, all]
     default: none
@@ -145,7 +148,8 @@ options:
     default: true
   revision:
     description:
-      - Source revision that is deployed, such as a Git commit, for the history.
+      - Source revision that is deployed, such as a Git commit. It is told with the release, so that a number in the
+        history can be traced to a source.
     type: str
 seealso:
   - module: strata.compose.compose_env_info
@@ -185,12 +189,12 @@ EXAMPLES = r"""
 RETURN = r"""
 project:
   description: Compose's project name.
-  returned: success
+  returned: success, and failure of the switch
   type: str
   sample: shop-prod
 environment:
   description: The environment.
-  returned: success
+  returned: success, and failure of the switch
   type: str
   sample: prod
 release:
@@ -219,7 +223,7 @@ actions:
       reason: environment.LOG_LEVEL changed
 services:
   description: The services as they are now.
-  returned: success
+  returned: success, and failure of the switch
   type: list
   elements: dict
   contains:
@@ -244,10 +248,65 @@ services:
       type: list
       elements: dict
 failed_services:
-  description: The services that did not pass the gate, with cause, exit code, health output and last log lines.
+  description:
+    - The containers that did not pass the gate, each with C(service), C(container), C(cause), C(state), C(health),
+      C(exit_code), C(health_output), and the last lines that it wrote as C(log).
   returned: failure of the gate
   type: list
   elements: dict
+state:
+  description:
+    - What a switch that failed has left. With V(rolled_back) the last good release serves again. With V(failed) there
+      was none to go back to, and the containers are kept for a look at them. With V(degraded) going back failed too,
+      and the next operation tries that first. With V(unrecorded) the new release passed the gate and serves, but could
+      not be written down, which the next operation does.
+  returned: failure of the switch
+  type: str
+  sample: rolled_back
+rolled_back_to:
+  description: Number of the release that serves again.
+  returned: failure of the switch, with RV(state) V(rolled_back)
+  type: int
+  sample: 6
+failed_services_of_roll_back:
+  description: The containers that did not pass the gate on the way back, as RV(failed_services).
+  returned: failure of the switch, with RV(state) V(degraded)
+  type: list
+  elements: dict
+settled:
+  description:
+    - What an operation before this one had left half done when it was cut off, and how that was brought to an end
+      before this one began.
+  returned: when there was something to settle, and the module did not fail
+  type: str
+  sample: >-
+    The switch to release 7 that alice began at 2026-11-21T08:00:04Z was cut off; release 6 serves again.
+problems:
+  description: All that stands in the way, such as missing files and images, taken host ports or too little disk space.
+  returned: failure of the checks before the first change
+  type: list
+  elements: str
+undefined:
+  description: Names of the variables that the layers use and nothing defines. The message has file and line of each.
+  returned: failure, when there are some
+  type: list
+  elements: str
+error_kind:
+  description:
+    - V(locked) when another operation is at work on the project, V(cancelled) after SIGTERM or SIGINT, V(timeout) when
+      a call of the Docker CLI took longer than O(command_timeout).
+    - V(init_missing) when the init phase has not succeeded for what is about to be deployed, see O(require_init).
+  returned: failure of one of these kinds
+  type: str
+  sample: locked
+lock:
+  description: Who is at work on the project, with C(operation), C(actor), C(started) and C(pid).
+  returned: failure, when O(lock_wait) is over
+  type: dict
+rc:
+  description: Exit code of a command of the Docker CLI that failed.
+  returned: failure of such a command
+  type: int
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -31,13 +31,13 @@ options:
   project_dir:
     description:
       - Folder on the managed host that holds the Compose files. It has to exist.
-      - Unset options of this module are taken from host variables named C(compose_env_<option>), so this one is usually
-        set once as C(compose_env_project_dir) in the inventory.
+      - Usually set once in the inventory as C(compose_env_project_dir), for all modules. So is O(environment), as
+        C(compose_env_environment). The others are this module's own, so C(compose_env_file_example) is for O(example).
     type: path
     required: true
   environment:
     description:
-      - Name of the environment, such as V(dev), V(test) or V(prod).
+      - Name of the environment, such as V(dev), V(test) or V(prod). It is in the default of O(path).
     type: str
     required: true
   path:
@@ -63,7 +63,8 @@ options:
     type: path
   check_example:
     description:
-      - Compare O(variables) with the example.
+      - Compare O(variables) with the example. Set it to V(false) where the example is no list of what this environment
+        has.
     type: bool
     default: true
   owner:

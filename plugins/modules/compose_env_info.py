@@ -44,12 +44,12 @@ options:
     default: [services]
   tail:
     description:
-      - Number of log lines from the end of each container's log.
+      - With V(logs), the number of lines from the end of each container's log.
     type: int
     default: 100
   since:
     description:
-      - Only log lines after this time, such as V(10m) or V(2026-11-21T08:00:00Z).
+      - With V(logs), only lines after this time, such as V(10m) or V(2026-11-21T08:00:00Z).
     type: str
 seealso:
   - module: strata.compose.compose_env
@@ -97,6 +97,13 @@ release:
   description: Number of the current release, V(none) before the first.
   returned: success
   type: int
+state_folder:
+  description:
+    - Folder on the managed host with the project's releases, generated passwords and logs. It is in O(state_dir), and
+      comes with the first operation that changes something.
+  returned: success
+  type: str
+  sample: /var/lib/strata/shop-prod
 services:
   description: As M(strata.compose.compose_env) returns them.
   returned: when gathered
@@ -184,6 +191,19 @@ lock:
       back: 6
       started: "2026-11-21T08:00:04Z"
       actor: alice
+undefined:
+  description: Names of the variables that the layers use and nothing defines. The message has file and line of each.
+  returned: failure to gather C(config) or C(variables), when there are some
+  type: list
+  elements: str
+error_kind:
+  description: V(timeout) when a call of the Docker CLI took longer than O(command_timeout).
+  returned: failure of this kind
+  type: str
+rc:
+  description: Exit code of a command of the Docker CLI that failed.
+  returned: failure of such a command
+  type: int
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -196,7 +216,8 @@ from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOS
 def main() -> None:
     module = AnsibleModule(argument_spec=COMPOSE_ENV_INFO, supports_check_mode=True)
     redactor = Redactor()
-    with told_as_module_result(module, redactor) as tell:
+    # The folder ends with the project's name: playbooks need it as it is, also when a password is the same word.
+    with told_as_module_result(module, redactor, plain=("state_folder",)) as tell:
         tell(gather(module.params, redactor))
 
 

@@ -169,7 +169,7 @@ EXAMPLES = r"""
     service: postgres
     argv: [psql, -U, shop, -v, ON_ERROR_STOP=1]
     env:
-      PGPASSWORD: "{{ shop_database_password }}"
+      PGPASSWORD: "{{ lookup('ansible.builtin.env', 'SHOP_DATABASE_PASSWORD') }}"
     stdin_file: /opt/shop/extract.sql
 
 - name: Migrate in a container of its own
@@ -202,22 +202,22 @@ EXAMPLES = r"""
 RETURN = r"""
 project:
   description: Compose's project name.
-  returned: always
+  returned: success, and failure of the command
   type: str
   sample: shop-prod
 environment:
   description: The environment.
-  returned: always
+  returned: success, and failure of the command
   type: str
   sample: prod
 release:
   description: Number of the release that the host runs, V(none) where M(strata.compose.compose_env) deployed nothing.
-  returned: always
+  returned: success, and failure of the command
   type: int
   sample: 7
 service:
   description: The service.
-  returned: always
+  returned: success, and failure of the command
   type: str
   sample: api
 container:
@@ -227,13 +227,13 @@ container:
   sample: shop-prod-api-run-0b5e3a91c2d4
 argv:
   description: The words of the command, secrets masked.
-  returned: always
+  returned: success, and failure of the command
   type: list
   elements: str
   sample: [alembic, upgrade, head]
 rc:
   description: Exit code of the command, V(none) when it was not run, was ended or is detached.
-  returned: always
+  returned: success, and failure of the command
   type: int
   sample: 0
 stdout:
@@ -269,7 +269,7 @@ seconds:
   sample: 1.205
 actions:
   description: The command as an action, if it counts as a change.
-  returned: always
+  returned: success, and failure of the command
   type: list
   elements: dict
   contains:
@@ -285,8 +285,9 @@ actions:
 error_kind:
   description:
     - V(not_running) when there was no container to run in, V(command_failed) when the command ended with a wrong exit
-      code or could not be executed, V(timeout) when it took too long.
-  returned: failure
+      code or could not be executed, V(timeout) when it took longer than O(timeout), or another call of the Docker CLI
+      longer than O(command_timeout).
+  returned: failure of one of these kinds
   type: str
   sample: command_failed
 """

@@ -76,7 +76,8 @@ options:
     default: false
   timeout:
     description:
-      - Seconds that each step may take. After that its container is stopped and the step has failed.
+      - Seconds that each step may take. After that its container is stopped and the step has failed. Choose more than
+        the longest migration of real data takes.
     type: int
     default: 900
   build:
@@ -143,17 +144,17 @@ EXAMPLES = r"""
 RETURN = r"""
 project:
   description: Compose's project name.
-  returned: always
+  returned: success, and failure of a step
   type: str
   sample: shop-prod
 environment:
   description: The environment.
-  returned: always
+  returned: success, and failure of a step
   type: str
   sample: prod
 release:
   description: Number of the release that the host runs, V(none) before the first.
-  returned: always
+  returned: success, and failure of a step
   type: int
   sample: 7
 actions:
@@ -173,12 +174,12 @@ actions:
       type: str
 services:
   description: The services as they are now, as in M(strata.compose.compose_env).
-  returned: always
+  returned: success, and failure of a step
   type: list
   elements: dict
 steps:
   description: All steps in their order.
-  returned: always
+  returned: success, and failure of a step
   type: list
   elements: dict
   contains:
@@ -216,7 +217,7 @@ steps:
       type: str
 report:
   description: The same as a table for people.
-  returned: always
+  returned: success, and failure of a step
   type: list
   elements: str
   sample:
@@ -225,21 +226,57 @@ report:
 proof:
   description:
     - What the ledger says of each step that has succeeded for its present content, for O(proven) on other hosts.
-  returned: always
+  returned: success, and failure of a step
   type: dict
 ran_here:
   description: Whether this host has run steps itself, now or for an earlier content.
-  returned: always
+  returned: success, and failure of a step
   type: bool
 due:
   description: In check mode, whether a run would do anything.
   returned: check mode
   type: bool
 failed_services:
-  description: The steps that failed, with cause, exit code and last log lines.
-  returned: failure of a step
+  description:
+    - The steps that failed, with cause, exit code and last log lines. Or what they depend on and did not get ready, as
+      in M(strata.compose.compose_env).
+  returned: failure of a step, or of what it depends on
   type: list
   elements: dict
+settled:
+  description:
+    - What an operation before this one had left half done when it was cut off, and how that was brought to an end
+      before this one began.
+  returned: when there was something to settle, and the module did not fail
+  type: str
+  sample: >-
+    The switch to release 7 that alice began at 2026-11-21T08:00:04Z was cut off; release 6 serves again.
+problems:
+  description: All that stands in the way, such as missing files and images, taken host ports or too little disk space.
+  returned: failure of the checks before the first change
+  type: list
+  elements: str
+undefined:
+  description: Names of the variables that the layers use and nothing defines. The message has file and line of each.
+  returned: failure, when there are some
+  type: list
+  elements: str
+error_kind:
+  description:
+    - V(init_failed) when a step failed, or the phase was cancelled while steps ran. V(locked) when another operation is
+      at work on the project, V(cancelled) after SIGTERM or SIGINT, V(timeout) when a call of the Docker CLI took longer
+      than O(command_timeout).
+  returned: failure of one of these kinds
+  type: str
+  sample: init_failed
+lock:
+  description: Who is at work on the project, with C(operation), C(actor), C(started) and C(pid).
+  returned: failure, when O(lock_wait) is over
+  type: dict
+rc:
+  description: Exit code of a command of the Docker CLI that failed.
+  returned: failure of such a command
+  type: int
 """
 
 from ansible.module_utils.basic import AnsibleModule

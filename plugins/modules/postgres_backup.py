@@ -23,6 +23,9 @@ extends_documentation_fragment:
   - strata.compose._operation
   - strata.compose._postgres
 attributes:
+  async:
+    description: With O(fetch), the action part takes more than one remote call.
+    support: none
   check_mode:
     description: Tells what would be done, and whether there is space for a backup.
     support: full
@@ -55,7 +58,8 @@ options:
   backup_dir:
     description:
       - Folder on the managed host for the backups. By default C(/var/backups/strata/<project name>) for root, and
-        C(strata/backups/<project name>) in E(XDG_DATA_HOME) or C(~/.local/share) for other users.
+        C(strata/backups/<project name>) in E(XDG_DATA_HOME) or C(~/.local/share) for other users. Choose another disk
+        than that of the database, if there is one.
     type: path
   backup:
     description:
@@ -65,8 +69,8 @@ options:
     default: latest
   assertions:
     description:
-      - With O(state=verified), queries that have to return one true value in the restored database, such as
-        C(SELECT max(created) > now() - interval '1 day' FROM orders).
+      - With O(state=verified) or O(schedule_verify), queries that have to return one true value in the restored
+        database, such as C(SELECT max(created) > now() - interval '1 day' FROM orders).
     type: list
     elements: str
     default: []
@@ -145,12 +149,12 @@ EXAMPLES = r"""
 RETURN = r"""
 project:
   description: Compose's project name.
-  returned: always
+  returned: success
   type: str
   sample: shop-prod
 environment:
   description: The environment.
-  returned: always
+  returned: success
   type: str
   sample: prod
 release:
@@ -229,6 +233,24 @@ fetched:
   description: Path of the copy on the controller.
   returned: with O(fetch)
   type: str
+error_kind:
+  description:
+    - V(disk_full) when there is too little space, V(archive_failed) when C(pg_dump) or C(pg_restore) failed, V(cut_off)
+      when it was ended in the middle. Nothing with the name of a backup is left then.
+    - V(verification_failed) when a backup did not stand its test, V(no_backup) when there is none to test.
+    - V(locked) when another operation is at work on the project, V(not_running) and V(no_database) when there is
+      nothing to back up, V(cancelled) after SIGTERM or SIGINT, V(timeout) when a command took too long.
+  returned: failure of one of these kinds
+  type: str
+  sample: verification_failed
+lock:
+  description: Who is at work on the project, with C(operation), C(actor), C(started) and C(pid).
+  returned: failure, when O(lock_wait) is over
+  type: dict
+rc:
+  description: Exit code of a command of the Docker CLI that failed.
+  returned: failure of such a command
+  type: int
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: postgres_env
 short_description: Have the Postgres database of an environment
-version_added: 0.3.0
+version_added: 0.2.0
 description:
   - Has a Postgres server run and answer, and in it a database with its roles, extensions and settings. The server is a
     service of the environment's layers, or with an empty O(service) one of its own, which this module brings.
@@ -231,12 +231,12 @@ EXAMPLES = r"""
 RETURN = r"""
 project:
   description: Compose's project name of the environment.
-  returned: always
+  returned: success
   type: str
   sample: shop-prod
 environment:
   description: The environment.
-  returned: always
+  returned: success
   type: str
   sample: prod
 release:
@@ -312,6 +312,55 @@ failed_services:
   returned: failure of the server
   type: list
   elements: dict
+settled:
+  description:
+    - What an operation before this one had left half done when it was cut off, and how that was brought to an end
+      before this one began.
+  returned: when there was something to settle, and the module did not fail
+  type: str
+  sample: >-
+    The switch to release 7 that alice began at 2026-11-21T08:00:04Z was cut off; release 6 serves again.
+problems:
+  description: All that stands in the way, such as missing files and images, taken host ports or too little disk space.
+  returned: failure of the checks before the first change
+  type: list
+  elements: str
+undefined:
+  description: Names of the variables that the layers use and nothing defines. The message has file and line of each.
+  returned: failure, when there are some
+  type: list
+  elements: str
+error_kind:
+  description:
+    - V(locked) when another operation is at work on the project, V(cancelled) after SIGTERM or SIGINT, V(timeout) when
+      a call of the Docker CLI took longer than O(command_timeout).
+    - V(password_mismatch) when a password is not known here, see O(password_mismatch). V(major_version) when the data
+      are of another major version than the image. V(not_ready) when the server did not answer in O(wait_timeout)
+      seconds, V(not_running) when it does not run.
+    - With O(state=absent), those of M(strata.compose.postgres_backup) too.
+  returned: failure of one of these kinds
+  type: str
+  sample: password_mismatch
+data_version:
+  description: Major version of Postgres that the data are of.
+  returned: failure, with RV(error_kind) V(major_version)
+  type: str
+image_version:
+  description: Major version of Postgres in the image.
+  returned: failure, with RV(error_kind) V(major_version)
+  type: str
+sqlstate:
+  description: Postgres' code for its error.
+  returned: failure of a statement
+  type: str
+lock:
+  description: Who is at work on the project, with C(operation), C(actor), C(started) and C(pid).
+  returned: failure, when O(lock_wait) is over
+  type: dict
+rc:
+  description: Exit code of a command of the Docker CLI that failed.
+  returned: failure of such a command
+  type: int
 """
 
 from ansible.module_utils.basic import AnsibleModule

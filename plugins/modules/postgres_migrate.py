@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: postgres_migrate
 short_description: Run plain SQL migrations in an environment's database, each once, or revert them
-version_added: 0.3.0
+version_added: 0.2.0
 description:
   - Runs the SQL files of a folder on the managed host, through the C(psql) in the database's container. Nothing else is
     needed on the host, and no port is published.
@@ -139,22 +139,22 @@ EXAMPLES = r"""
 RETURN = r"""
 project:
   description: Compose's project name.
-  returned: always
+  returned: success, and failure of a file
   type: str
   sample: ledger-prod
 environment:
   description: The environment.
-  returned: always
+  returned: success, and failure of a file
   type: str
   sample: prod
 release:
   description: Number of the release that the host runs, V(none) before the first.
-  returned: always
+  returned: success, and failure of a file
   type: int
   sample: 7
 actions:
   description: What was done, or in check mode would be. After a failure, what was done before it.
-  returned: always
+  returned: success, and failure of a file
   type: list
   elements: dict
   contains:
@@ -169,12 +169,12 @@ actions:
       type: str
 services:
   description: The services as they are now, as in M(strata.compose.compose_env).
-  returned: always
+  returned: success, and failure of a file
   type: list
   elements: dict
 applied:
   description: The files that were run.
-  returned: always
+  returned: success, and failure of a file
   type: list
   elements: dict
   contains:
@@ -189,17 +189,17 @@ applied:
       type: float
 reverted:
   description: The files that were reverted, the same way.
-  returned: always
+  returned: success, and failure of a file
   type: list
   elements: dict
 adopted:
   description: Files that another tool has run, of which the checksums were taken down.
-  returned: always
+  returned: success, and failure of a file
   type: list
   elements: str
 pending:
   description: What is not run, in its order. In check mode, before this run would be.
-  returned: always
+  returned: success, and failure of a file
   type: list
   elements: dict
   contains:
@@ -226,7 +226,7 @@ sqlstate:
   sample: "23505"
 invalid_indexes:
   description: Indexes that were not built to their end. The message tells the commands that remove them.
-  returned: failure of a file without a transaction
+  returned: failure of a file without a transaction, at once and in later runs
   type: list
   elements: str
 problems:
@@ -236,7 +236,12 @@ problems:
   elements: str
 modified:
   description: Files that differ from what was run.
-  returned: failure by reason of them
+  returned: failure by reason of them, see O(modified)
+  type: list
+  elements: str
+out_of_order:
+  description: Files that come before one that was run.
+  returned: failure by reason of them, see O(out_of_order)
   type: list
   elements: str
 failed_services:
@@ -244,6 +249,26 @@ failed_services:
   returned: failure of a file
   type: list
   elements: dict
+error_kind:
+  description:
+    - V(migration_failed) when a file failed, V(cut_off) when the session ended in the middle, V(not_begun) when it
+      failed before the first file.
+    - V(invalid_migrations), V(modified), V(out_of_order), V(renumbered), V(unknown_version), V(no_way_down) and
+      V(invalid_index) when the files do not allow it, V(foreign_history) when the table of migrations is not dbmate's.
+    - V(locked) when another operation is at work on the project or another run on the database, V(not_running),
+      V(not_ready) and V(no_database) when there is nothing to migrate yet, V(cancelled) after SIGTERM or SIGINT,
+      V(timeout) when a call of the Docker CLI took longer than O(command_timeout).
+  returned: failure of one of these kinds
+  type: str
+  sample: migration_failed
+lock:
+  description: Who is at work on the project, with C(operation), C(actor), C(started) and C(pid).
+  returned: failure, when O(lock_wait) is over
+  type: dict
+rc:
+  description: Exit code of a command of the Docker CLI that failed.
+  returned: failure of such a command
+  type: int
 """
 
 from ansible.module_utils.basic import AnsibleModule

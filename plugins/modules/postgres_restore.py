@@ -137,12 +137,12 @@ EXAMPLES = r"""
 RETURN = r"""
 project:
   description: Compose's project name.
-  returned: always
+  returned: success
   type: str
   sample: shop-prod
 environment:
   description: The environment.
-  returned: always
+  returned: success
   type: str
   sample: prod
 release:
@@ -181,11 +181,11 @@ file:
   type: str
 sha256:
   description: SHA-256 of the dump.
-  returned: with O(state=restored)
+  returned: with O(state=restored), except in check mode
   type: str
 rows:
   description: Rows of each table.
-  returned: with O(state=restored)
+  returned: with O(state=restored), except in check mode
   type: dict
 replaced:
   description: Whether a database that was not empty had to make way.
@@ -193,12 +193,37 @@ replaced:
   type: bool
 old_database:
   description: Name of the database that is kept, V(none) when there is none.
-  returned: success
+  returned: success, except in check mode
   type: str
 swap_seconds:
-  description: How long the change of databases took, at the most of which clients had to wait.
-  returned: success
+  description: How long the change of databases took, for which clients had to wait at most.
+  returned: success, except in check mode
   type: float
+error_kind:
+  description:
+    - V(not_confirmed) when a database that is not empty would be replaced without O(replace) and O(confirm),
+      V(no_backup) when there is none, V(nothing_kept) when there is no database to swap back, V(no_masking) when a file
+      of O(masking) cannot be read.
+    - V(damaged) when the backup is not what its manifest says, V(archive_failed) or V(cut_off) when C(pg_restore)
+      failed or was ended, V(not_a_copy) when the rows differ from those of the backup, V(assertion_failed) when one of
+      O(assertions) did not hold. The database is as it was then.
+    - V(locked) when another operation is at work on the project, V(not_running) when the server does not run,
+      V(cancelled) after SIGTERM or SIGINT, V(timeout) when a command took too long.
+  returned: failure of one of these kinds
+  type: str
+  sample: not_confirmed
+sqlstate:
+  description: Postgres' code for its error.
+  returned: failure of a statement
+  type: str
+lock:
+  description: Who is at work on the project, with C(operation), C(actor), C(started) and C(pid).
+  returned: failure, when O(lock_wait) is over
+  type: dict
+rc:
+  description: Exit code of a command of the Docker CLI that failed.
+  returned: failure of such a command
+  type: int
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -249,6 +249,23 @@ def test_unset_options_come_from_host_variables(project):
     assert content(project / ".env.test") == {"TAG": "1"}
 
 
+def test_its_own_options_come_from_variables_with_its_name(project):
+    (project / "docs").mkdir()
+    (project / "docs" / "env").write_text("TAG=\n")
+    shared = {"compose_env_project_dir": str(project), "compose_env_environment": "test"}
+    own = {"compose_env_file_example": "docs/env", "compose_env_file_path": "own.env"}
+    others = {"compose_env_example": "docs/none", "compose_env_path": "other.env"}
+    tasks = [{"strata.compose.compose_env_file": {"variables": {"TAG": 1, "A": 1}}}]
+    code, printed = play(project, {**shared, **own, **others}, tasks=tasks)
+    assert code != 0
+    assert f"The variables do not fit {project}/docs/env: unknown A (" in printed
+    tasks = [{"strata.compose.compose_env_file": {"variables": {"TAG": 1}}}]
+    code, printed = play(project, {**shared, **own, **others}, tasks=tasks)
+    assert code == 0, printed
+    assert content(project / "own.env") == {"TAG": "1"}
+    assert not (project / "other.env").exists()
+
+
 def test_the_examples_run_as_they_stand(project):
     module = (REPOSITORY / "plugins" / "modules" / "compose_env_file.py").read_text()
     examples = module.partition('EXAMPLES = r"""')[2].partition('"""')[0].replace("/tmp/shop", str(project))

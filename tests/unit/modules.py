@@ -44,10 +44,19 @@ def assignments_in(body: list[ast.stmt]) -> dict[str, Any]:
 
 def documented_options(module: str) -> dict[str, dict[str, Any]]:
     """The options that a module documents, those of its fragments included."""
+    return _documented(module, "options")
+
+
+def documented_attributes(module: str) -> dict[str, dict[str, Any]]:
+    """What a module documents of its support for check mode and the like, by itself or by its fragments."""
+    return _documented(module, "attributes")
+
+
+def _documented(module: str, part: str) -> dict[str, dict[str, Any]]:
     documentation = documents_of(module)["DOCUMENTATION"]
     fragments = [_fragment(name) for name in documentation.get("extends_documentation_fragment") or ()]
     sources = [*fragments, documentation]
-    return {name: option for source in sources for name, option in (source.get("options") or {}).items()}
+    return {name: each for source in sources for name, each in (source.get(part) or {}).items()}
 
 
 @functools.cache

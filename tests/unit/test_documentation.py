@@ -6,15 +6,30 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import re
 
 import pytest
 import yaml
 from ansible_collections.strata.compose.plugins.module_utils._spec import ENVIRONMENT
 
-from tests.unit.modules import COLLECTION, FOLDER, MODULES, SPECS, assignments_in, documented_options, documents_of
+from tests.unit.modules import (
+    COLLECTION,
+    FOLDER,
+    MODULES,
+    SPECS,
+    assignments_in,
+    documented_attributes,
+    documented_options,
+    documents_of,
+)
 
 FACTS = ("type", "required", "default", "choices", "elements", "aliases")
 """What documentation and spec both say of an option; no_log is for the module alone."""
+
+
+VERSIONS = ("galaxy.yml", "changelogs/changelog.yaml")
+"""The version that is being worked on, and those that were released."""
 
 
 def facts(options):
@@ -61,6 +76,10 @@ class TestModule:
         assert action.name == "ActionModule"
         assert assignments_in(action.body) == {"module": f"{COLLECTION}.{module}", "spec": module.upper()}
 
+    def test_tells_whether_it_runs_in_the_background(self, module):
+        action = importlib.import_module(f"ansible_collections.{COLLECTION}.plugins.action.{module}").ActionModule
+        assert documented_attributes(module)["async"]["support"] == ("full" if action._supports_async else "none")
+
 
 def test_each_spec_has_a_module():
     assert sorted(SPECS) == MODULES
@@ -80,6 +99,29 @@ def test_the_action_group_holds_all_modules():
     runtime = yaml.safe_load((FOLDER.parents[1] / "meta" / "runtime.yml").read_text(encoding="utf-8"))
     (members,) = runtime["action_groups"].values()
     assert sorted(each for each in members if isinstance(each, str)) == MODULES
+
+
+def test_modules_are_said_to_be_added_in_a_version_that_there_is():
+    galaxy, released = (yaml.safe_load((FOLDER.parents[1] / name).read_text("utf-8")) for name in VERSIONS)
+    added = {
+        each["name"]: version
+        for version, release in released["releases"].items()
+        for each in release.get("modules", ())
+    }
+    told = {module: documents_of(module)["DOCUMENTATION"]["version_added"] for module in MODULES}
+    assert told == {module: added.get(module, galaxy["version"]) for module in MODULES}
+
+
+READ_ONLY = {"logs", "plan", "ps", "psql", "releases", "top"}
+OF_SEVERAL_ENVIRONMENTS = {"backup", "verify_backups", "clone"}
+"""The exceptions that the README names."""
+
+
+def test_playbooks_that_change_something_refuse_several_environments():
+    folder = FOLDER.parents[1] / "playbooks"
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.yml")}
+    checking = {name for name, text in texts.items() if re.search(r"tasks/(one_environment|prepare)\.yml", text)}
+    assert set(texts) - checking == READ_ONLY | OF_SEVERAL_ENVIRONMENTS
 
 
 def said(description):

@@ -20,7 +20,7 @@ from ansible_collections.strata.compose.plugins.module_utils._journal import Jou
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
 from ansible_collections.strata.compose.plugins.module_utils._output import write_line
-from ansible_collections.strata.compose.plugins.module_utils._record import audit
+from ansible_collections.strata.compose.plugins.module_utils._record import audited
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._settle import settle
@@ -78,8 +78,8 @@ def _settled(state_dir: str, project: str, redactor: Redactor) -> str:
         current = store.current()
         number = current.number if current else None
         entry: dict[str, t.Any] = {"operation": OPERATION, "actor": ACTOR, "release": number, "actions": []}
-        audit(store.folder, {**entry, "settled": redactor.mask(told)})
-    return told
+        result = audited(store.folder, {**entry, "settled": redactor.mask(told)}, {"changed": True})
+    return " ".join([told, *result.get("warnings", ())])
 
 
 def _cli(store: ReleaseStore, journal: Journal) -> Cli:

@@ -131,15 +131,11 @@ def _settled(operation: Operation) -> Result:
 
 
 def _audited(result: Result, operation: Operation, actor: str) -> Result:
-    if result["changed"]:
-        from ansible_collections.strata.compose.plugins.module_utils._record import audit
+    if not result["changed"]:
+        return result
+    from ansible_collections.strata.compose.plugins.module_utils._record import audited
 
-        actions = [f"{each['action']} {each['service']}" for each in result["actions"]]
-        entry = {"operation": operation.options["state"], "actor": actor, "release": result["release"]}
-        entry.update({key: operation.redactor.mask(result[key]) for key in ("outcome", "settled") if key in result})
-        try:
-            audit(operation.store.folder, {**entry, "actions": actions})
-        except OSError as error:  # what is done is done
-            lacking = f"The audit log of {operation.store.project} lacks this: {error.strerror}."
-            return {**result, "warnings": [*result.get("warnings", ()), lacking]}
-    return result
+    actions = [f"{each['action']} {each['service']}" for each in result["actions"]]
+    entry = {"operation": operation.options["state"], "actor": actor, "release": result["release"]}
+    entry.update({key: operation.redactor.mask(result[key]) for key in ("outcome", "settled") if key in result})
+    return audited(operation.store.folder, {**entry, "actions": actions}, result)

@@ -90,8 +90,23 @@ def made_of(release: Release, snapshot: Snapshot, name: str, kept: Made | None) 
     return Made(part.definition, part.files, containers[0].image, outcome, build)
 
 
-def audit(folder: str, entry: t.Mapping[str, t.Any]) -> None:
-    """Append a line to the project's audit log; one write, so that lines never mix."""
+def audited(folder: str, entry: t.Mapping[str, t.Any], result: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The result of an operation, of which a line is in the project's audit log if it changed anything.
+
+    What is done is done: a log that cannot be written makes no failure of it, but a warning.
+    """
+    if not result["changed"]:
+        return result
+    try:
+        _append(folder, entry)
+    except OSError as error:
+        told = f"The audit log of {os.path.basename(folder)} lacks this: {error.strerror}."
+        return {**result, "warnings": [*result.get("warnings", ()), told]}
+    return result
+
+
+def _append(folder: str, entry: t.Mapping[str, t.Any]) -> None:
+    """Append a line; one write, so that lines never mix."""
     line = json.dumps({"time": now(), **entry}, sort_keys=True) + "\n"
     handle = os.open(os.path.join(folder, "audit.log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -157,6 +157,11 @@ environment:
   returned: success
   type: str
   sample: prod
+release:
+  description: Number of the release of the environment that the host runs, V(none) before the first.
+  returned: success
+  type: int
+  sample: 7
 database:
   description: The database.
   returned: success
@@ -177,6 +182,11 @@ actions:
     reason:
       description: Of what.
       type: str
+services:
+  description: The services of the project that the server belongs to, as in M(strata.compose.compose_env).
+  returned: success, except for O(state=scheduled) and O(state=unscheduled), which need no engine
+  type: list
+  elements: dict
 file:
   description: Path of the dump on the managed host. Its manifest lies beside it, as C(.json).
   returned: when a backup was made or verified
@@ -247,7 +257,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._spec import POSTGRES_BACKUP
-from ansible_collections.strata.compose.plugins.module_utils.postgres._backup import run
+from ansible_collections.strata.compose.plugins.module_utils.postgres._backup_states import run
 
 
 def main() -> None:

@@ -145,6 +145,11 @@ environment:
   returned: success
   type: str
   sample: prod
+release:
+  description: Number of the release of the environment that the host runs, V(none) before the first.
+  returned: success
+  type: int
+  sample: 7
 database:
   description: The database.
   returned: success
@@ -165,6 +170,11 @@ actions:
     reason:
       description: Of what.
       type: str
+services:
+  description: The services of the project that the server belongs to, as in M(strata.compose.compose_env).
+  returned: success
+  type: list
+  elements: dict
 file:
   description: Path of the dump on the managed host.
   returned: with O(state=restored)

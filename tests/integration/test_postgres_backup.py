@@ -66,6 +66,9 @@ def test_backup_is_private_whole_and_told(postgres: Postgres) -> None:
     assert outcome.actions == {("postgres", "backup")}
     assert outcome.result["rows"] == ROWS
     assert outcome.result["migrations"] == {"public.schema_migrations": "002"}
+    (told,) = outcome.result["services"]
+    assert (told["service"], told["state"], told["image"]) == ("postgres", "running", "postgres:17")
+    assert outcome.result["release"] is None, "it was started by hand"
     (dump,) = postgres.dumps()
     assert outcome.result["file"] == str(dump)
     assert [stat.S_IMODE(each.stat().st_mode) for each in (postgres.folder, dump, dump.with_suffix(".json"))] == [

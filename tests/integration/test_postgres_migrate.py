@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -527,8 +528,11 @@ class holding:  # noqa: N801 - reads as a word in a with statement
         assert self.process.stdout
         self.process.stdin.write(f"{self.sql}\n\\echo ready\n")
         self.process.stdin.flush()
-        while "ready" not in self.process.stdout.readline():
-            pass
+        end = threading.Timer(60, self.process.kill)
+        end.start()
+        is_ready = any("ready" in line for line in self.process.stdout)
+        end.cancel()
+        assert is_ready, "the session ended, or did not get what it is to hold"
 
     def __exit__(self, *_error: object) -> None:
         self.process.communicate("", timeout=30)
@@ -807,6 +811,23 @@ def test_playbooks_and_variables(database: Database, tmp_path: Path) -> None:
     assert database.tables() == []
     log = (database.state_dir / database.environment.project / "audit.log").read_text().splitlines()
     assert [json.loads(line)["actions"] for line in log] == [["migrate 1_a.up.sql"], ["revert 1_a.down.sql"]]
+
+
+def test_log_that_cannot_be_written_makes_no_failure(database: Database) -> None:
+    database.write(_1_a="CREATE TABLE a (i int);")
+    assert not database.migrate().failed
+    log = database.state_dir / database.environment.project / "audit.log"
+    log.unlink()
+    log.symlink_to("/dev/full")
+    database.write(_2_b="CREATE TABLE b (i int);", _3_c="CREATE TABLE b (i int);")
+    outcome = database.migrate()
+    assert outcome.message.startswith("3_c.sql line 1")
+    assert files_of(outcome) == ["2_b.sql"]
+    assert "No space left on device" in str(outcome.result["warnings"])
+    database.write(_3_c="CREATE TABLE c (i int);")
+    outcome = database.succeed()
+    assert files_of(outcome) == ["3_c.sql"]
+    assert "No space left on device" in str(outcome.result["warnings"])
 
 
 def test_options_of_every_module_on_databases(database: Database) -> None:

@@ -8,7 +8,8 @@ import random
 import signal
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import docker
@@ -73,6 +74,8 @@ def test_restore_brings_back_what_was_lost(postgres: Postgres) -> None:
     outcome = postgres.restore(**CONSENT, assertions=["SELECT count(*) = 500 FROM orders"])
     assert outcome.result["file"] == file
     assert outcome.result["rows"] == ROWS
+    assert [each["service"] for each in outcome.result["services"]] == ["postgres"]
+    assert outcome.result["release"] is None, "it was started by hand"
     assert postgres.checksum() == before
     assert postgres.sql("SELECT to_regclass('later') IS NULL") == "t"
     require_tidy(postgres, outcome.result["old_database"])
@@ -91,9 +94,31 @@ def test_swapping_back_and_forth(postgres: Postgres) -> None:
     outcome = postgres.restore(state="swapped_back", **CONSENT)
     assert postgres.checksum() == changed
     require_tidy(postgres, outcome.result["old_database"])
-    time.sleep(1)
     postgres.restore(state="swapped_back", **CONSENT)
     assert postgres.checksum() == before
+
+
+def test_log_that_cannot_be_written_makes_no_failure(postgres: Postgres) -> None:
+    before = postgres.checksum()
+    log = postgres.environment.state_dir / postgres.environment.project / "audit.log"
+    postgres.back_up()
+    log.unlink()
+    log.symlink_to("/dev/full")
+    try:
+        outcomes = [postgres.back_up(), postgres.restore(**CONSENT)]
+    finally:
+        log.unlink()
+    for each in outcomes:
+        assert each.changed
+        told = f"The audit log of {postgres.environment.project} lacks this: No space left on device."
+        assert told in str(each.result["warnings"])
+    assert postgres.checksum() == before
+
+
+def await_end_of(name: str) -> None:
+    """Until the time is over that the name of an old database tells."""
+    until = datetime.strptime(name.split("_")[4], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    time.sleep(max((until - datetime.now(UTC)).total_seconds(), 0))
 
 
 def test_old_database_goes_when_its_time_is_over(postgres: Postgres) -> None:
@@ -102,7 +127,7 @@ def test_old_database_goes_when_its_time_is_over(postgres: Postgres) -> None:
     require_tidy(postgres)
     kept = postgres.restore(**CONSENT, keep_old="9s").result["old_database"]
     require_tidy(postgres, kept)
-    time.sleep(9)
+    await_end_of(kept)
     outcome = postgres.restore(**CONSENT)
     assert ("postgres", "drop") in outcome.actions
     require_tidy(postgres, outcome.result["old_database"])
@@ -288,16 +313,21 @@ def test_copy_that_is_not_what_was_backed_up_changes_nothing(postgres: Postgres)
         require_tidy(postgres)
 
 
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
+
+
 def test_clients_are_cut_for_less_than_two_seconds(postgres: Postgres) -> None:
     """A writer and two readers that connect anew; their longest gap, the start of the restore included."""
     postgres.back_up()
     with postgres.clients(3, "INSERT INTO orders (article) VALUES (1);") as answered:
-        while len(answered) < 30:
-            time.sleep(0.05)
+        wait_for(lambda: len(answered) >= 30)
         outcome = postgres.restore(**CONSENT, timeout=120)
         seen = len(answered)
-        while len(answered) < seen + 60:
-            time.sleep(0.05)
+        wait_for(lambda: len(answered) >= seen + 60)
     gap = longest_gap(answered)
     print(f"longest gap {gap:.2f} s, swap {outcome.result['swap_seconds']:.2f} s, {len(answered)} answers")
     assert gap < 2

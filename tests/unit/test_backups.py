@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
@@ -16,6 +17,7 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres import (
     _database,
     _names,
     _schedule_files,
+    _work,
 )
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import Backup, Keep
 from ansible_collections.strata.compose.plugins.module_utils.postgres._database import Database
@@ -107,7 +109,7 @@ NOW = datetime(2026, 11, 21, 1, 2, 3, tzinfo=timezone.utc)
 
 @pytest.mark.parametrize("database", ["shop", "ü" * 31, "x" * 63, "strata_new_0123abcd"])
 def test_old_database_is_known_by_its_name(database):
-    name = _names.old_name(database, NOW, timedelta(days=1))
+    name = _names.old_name(database, NOW, timedelta(days=1), [database])
     assert len(name.encode()) <= 63
     assert [each.name for each in _names.kept([name, database, "other"], database)] == [name]
     assert _names.kept([name], "other") == []
@@ -117,8 +119,23 @@ def test_old_database_is_known_by_its_name(database):
 
 
 def test_newest_old_database_comes_first():
-    names = [_names.old_name("shop", NOW + timedelta(hours=hour), timedelta(days=9 - hour)) for hour in (2, 3, 1)]
+    names = [_names.old_name("shop", NOW + timedelta(hours=hour), timedelta(days=9 - hour), ()) for hour in (2, 3, 1)]
     assert [each.name for each in _names.kept(names, "shop")] == [names[1], names[0], names[2]]
+
+
+@pytest.mark.parametrize("later", [timedelta(0), timedelta(seconds=0.9), timedelta(minutes=-5)])
+def test_old_databases_of_one_second_have_names_of_their_own_in_their_order(later):
+    names = []
+    for _swap in range(3):
+        names.append(_names.old_name("shop", NOW + later * len(names), timedelta(hours=1), names))
+    assert len(set(names)) == 3
+    assert [each.name for each in _names.kept(names, "shop")] == names[::-1]
+
+
+def test_period_of_an_old_database_begins_when_it_was_put_aside():
+    first = _names.old_name("shop", NOW, timedelta(hours=1), ())
+    second = _names.old_name("shop", NOW, timedelta(0), [first])
+    assert _names.expired([first, second], NOW) == [second]
 
 
 def test_needed_space_follows_the_last_backup():
@@ -164,3 +181,15 @@ def test_what_is_no_time_of_day_is_refused(told):
 
 def test_schedules_of_two_databases_have_different_names():
     assert _schedule_files.name_of("shop-prod", "a") != _schedule_files.name_of("shop-prod", "b")
+
+
+@pytest.mark.parametrize("number", [None, 7])
+def test_result_tells_the_release(number):
+    current = SimpleNamespace(number=number) if number else None
+    store = SimpleNamespace(project="shop-dev", current=lambda: current)
+    options = {"environment": "dev", "database": "shop", "service": "db", "project_name": None}
+    work = _work.Work(options, False, None, store, None, None, "backup")
+    told = work.told_without_engine([("backup", "database shop")])
+    assert told["release"] == number
+    assert told["changed"]
+    assert told["actions"] == [{"service": "db", "action": "backup", "reason": "database shop"}]

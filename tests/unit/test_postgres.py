@@ -60,6 +60,13 @@ def test_changes(case):
     assert told == case["changes"]
 
 
+def test_wish_without_more_is_made_of_names_alone():
+    wish = Wish("shop", "shop_owner", "shop")
+    found = _converge.changes(wish, Observed(), {})
+    assert {change.subject for change in found} >= {"database shop", "role shop"}
+    assert wish.settings == {}
+
+
 @each(CASES["changes"])
 def test_no_change_tells_a_verifier(case):
     found = _converge.changes(wished(case), seen(case), case.get("verifiers", {}))

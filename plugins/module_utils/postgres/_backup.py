@@ -12,42 +12,19 @@ from dataclasses import asdict
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
-from ansible_collections.strata.compose.plugins.module_utils._record import audit
-from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils.postgres import _archive, _backups
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import Backup, Keep
 from ansible_collections.strata.compose.plugins.module_utils.postgres._database import Database
 from ansible_collections.strata.compose.plugins.module_utils.postgres._server import Server
-from ansible_collections.strata.compose.plugins.module_utils.postgres._verify import sweep_containers, verify
+from ansible_collections.strata.compose.plugins.module_utils.postgres._verify import sweep_containers
 from ansible_collections.strata.compose.plugins.module_utils.postgres._work import (
-    Options,
     Result,
     Work,
     end_leftovers,
     ending_sessions,
     observed,
     require,
-    work_on,
 )
-
-
-def run(options: Options, redactor: Redactor, check: bool) -> Result:
-    """Make a backup, or restore one for a test; in check mode, tell which."""
-    perform = _performer(options["state"])
-    with work_on(options, redactor, check, "backup") as work:
-        result = perform(work)
-        if result["changed"] and not check:
-            actions = [f"{each['action']} {each['reason']}" for each in result["actions"]]
-            audit(work.state, {"operation": "postgres_backup", "actor": work.actor, "actions": actions})
-    return result
-
-
-def _performer(state: str) -> t.Callable[[Work], Result]:
-    if state in ("present", "verified"):
-        return {"present": back_up, "verified": verify}[state]
-    from ansible_collections.strata.compose.plugins.module_utils.postgres import _schedule
-
-    return {"scheduled": _schedule.schedule, "unscheduled": _schedule.unschedule}[state]
 
 
 def back_up(work: Work) -> Result:
@@ -88,14 +65,8 @@ def facts_of(work: Work, backup: Backup) -> dict[str, t.Any]:
 def _made(work: Work, server: Server, database: Database, tools: _archive.Tools) -> Backup:
     started, began = now(), time.monotonic()
     file = _backups.file_name(work.options["environment"], work.database, started, secrets.token_hex(4))
-    timeout = work.options["timeout"]
     with work.folder.partial(file, work.project) as content:
-        try:
-            dumped = _archive.dump(server, work.database, tools.compression, content, timeout)
-            content.seek(0)
-            _archive.decode(server, content, timeout)
-        except ComposeFailure as failure:
-            raise _without_backup(work, failure) from failure
+        dumped = _dumped(work, server, tools, content)
         backup = Backup(
             file=file,
             sha256=dumped.stream.sha256,
@@ -118,6 +89,18 @@ def _made(work: Work, server: Server, database: Database, tools: _archive.Tools)
         work.cancellation.touch()
         work.folder.keep(backup, work.project, content)
     return backup
+
+
+def _dumped(work: Work, server: Server, tools: _archive.Tools, content: t.IO[bytes]) -> _archive.Dumped:
+    """Dump into a file, and read it back to its end."""
+    timeout = work.options["timeout"]
+    try:
+        dumped = _archive.dump(server, work.database, tools.compression, content, timeout)
+        content.seek(0)
+        _archive.decode(server, content, timeout)
+    except ComposeFailure as failure:
+        raise _without_backup(work, failure) from failure
+    return dumped
 
 
 def _without_backup(work: Work, failure: ComposeFailure) -> ComposeFailure:

@@ -9,7 +9,6 @@ Private to strata.compose.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -17,7 +16,7 @@ import time
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import make_folder, read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._files import digest, make_folder, read_file, replace_file
 from ansible_collections.strata.compose.plugins.module_utils._manifest import told_size
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import FORMAT, Backup
 
@@ -66,16 +65,15 @@ class BackupFolder:
             )
         return backup
 
-    def sweep(self, token: str) -> list[str]:
+    def sweep(self, token: str) -> None:
         """Remove what killed backups left: dumps and manifests that have no counterpart. Only under the lock.
 
         ``token`` stands for the project in the names of partial files, for a folder may hold backups of several.
         """
         kept = {name for each in self.all() for name in (each.file, os.path.basename(_manifest_of(each.file)))}
-        debris = [name for name in self._names() if name not in kept and self._is_ours(name, token)]
-        for name in debris:
-            os.unlink(self.place(name))
-        return debris
+        for name in self._names():
+            if name not in kept and self._is_ours(name, token):
+                os.unlink(self.place(name))
 
     def _is_ours(self, name: str, token: str) -> bool:
         if name.endswith(f".{token}{PARTIAL}") or self._is_half_written(name):
@@ -144,14 +142,10 @@ class BackupFolder:
     def check(self, backup: Backup) -> None:
         """Raise `ComposeFailure` unless the dump is the one that was written."""
         path = self.place(backup.file)
-        found = hashlib.sha256()
-        try:
-            with open(path, "rb") as file:
-                while block := file.read(1 << 20):
-                    found.update(block)
-        except OSError as error:
-            raise ComposeFailure(f"{path} cannot be read: {error.strerror}. Nothing was changed.") from error
-        if found.hexdigest() != backup.sha256:
+        found = digest(path)
+        if found is None:
+            raise ComposeFailure(f"there is no backup {path} on this host any more. Nothing was changed.")
+        if found != backup.sha256:
             size = os.path.getsize(path)
             differs = (
                 f"it has {size} bytes instead of {backup.bytes}" if size != backup.bytes else "it has other content"

@@ -13,7 +13,7 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 
 PORT = 5432
 """On which the official image's server listens."""
-INSIDE, OUTSIDE = "inside", "outside"
+INSIDE = "inside"
 EVERYWHERE = ("0.0.0.0", "::", "[::]", "")
 """Addresses of a published port that are reached under any address of the host."""
 PARTS = ("url", "host", "port", "database", "user", "password")
@@ -59,7 +59,7 @@ def variables(
     database: str,
     accounts: t.Sequence[Account],
     scheme: str,
-    parameters: t.Mapping[str, t.Any],
+    parameters: t.Mapping[str, t.Any] | None,
 ) -> dict[str, str]:
     """Names and values for the env file; of ``names``, each part of a connection has one or several.
 
@@ -80,7 +80,7 @@ def _values(
     database: str,
     accounts: t.Sequence[Account],
     scheme: str,
-    parameters: t.Mapping[str, t.Any],
+    parameters: t.Mapping[str, t.Any] | None,
 ) -> dict[str, str]:
     writer, *readers = accounts
     told = {
@@ -98,9 +98,12 @@ def _values(
 
 
 def url(
-    endpoint: Endpoint, database: str, account: Account, scheme: str, parameters: t.Mapping[str, t.Any] | None = None
+    endpoint: Endpoint, database: str, account: Account, scheme: str, parameters: t.Mapping[str, t.Any] | None
 ) -> str:
-    """A connection URI (libpq, `Connection URIs`): each part percent-encoded, so that none ends where it should not."""
+    """A connection URI (libpq, `Connection URIs`): each part percent-encoded, so that none ends where it should not.
+
+    ``parameters`` are none where a task says that the option is null.
+    """
     host = f"[{endpoint.host}]" if ":" in endpoint.host else quote(endpoint.host, safe="")
     tail = urlencode({name: str(value) for name, value in (parameters or {}).items()}, quote_via=quote, safe="")
     address = f"{host}:{endpoint.port}/{encoded(database)}"

@@ -19,24 +19,13 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres import (
     _passwords,
     _start,
 )
-from ansible_collections.strata.compose.plugins.module_utils.postgres._converge import Change
+from ansible_collections.strata.compose.plugins.module_utils.postgres._apply import apply
 from ansible_collections.strata.compose.plugins.module_utils.postgres._observe import observe_database
-from ansible_collections.strata.compose.plugins.module_utils.postgres._observed import MAINTENANCE, TRUSTED
 from ansible_collections.strata.compose.plugins.module_utils.postgres._outcome import connection_of, told
-from ansible_collections.strata.compose.plugins.module_utils.postgres._server import Server
-from ansible_collections.strata.compose.plugins.module_utils.postgres._sql import script
 from ansible_collections.strata.compose.plugins.module_utils.postgres._task import Task, decided, keep
-from ansible_collections.strata.compose.plugins.module_utils.postgres._wish import Wish
 
 Options = t.Mapping[str, t.Any]
 Result = dict[str, t.Any]
-
-UNLOGGED = (
-    "SET log_statement TO 'none'; SET log_duration TO off; SET log_min_duration_statement TO -1; "
-    "SET log_min_duration_sample TO -1; SET log_transaction_sample_rate TO 0; SET log_min_error_statement TO 'panic'; "
-    "SET debug_print_parse TO off; SET pg_stat_statements.track TO 'none'; SET pgaudit.log TO 'none';\n"
-)
-"""Nothing of a session is written down, for who reads a verifier in a log can try out passwords on it."""
 
 
 def run(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result:
@@ -87,14 +76,6 @@ def present(task: Task) -> Result:
         keep(task, made)
         apply(server, found, task.wish)
     return told(task, seen, connection, made, found, brought)
-
-
-def apply(server: Server, changes: t.Sequence[Change], wish: Wish) -> None:
-    """Run the statements: first those for the server, which make the database, then those in it."""
-    for database, inside in ((MAINTENANCE, False), (wish.database, True)):
-        statements = [each.statement for each in changes if each.inside is inside]
-        if statements:
-            server.psql(UNLOGGED + TRUSTED + script(statements), database)
 
 
 def _brought(task: Task) -> Result:

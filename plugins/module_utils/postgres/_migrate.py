@@ -12,7 +12,7 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 from ansible_collections.strata.compose.plugins.module_utils._files import read_file
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._operations import find_by_name
-from ansible_collections.strata.compose.plugins.module_utils._record import audit
+from ansible_collections.strata.compose.plugins.module_utils._record import audited
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_generated, learn_secrets
@@ -27,7 +27,7 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres import (
 from ansible_collections.strata.compose.plugins.module_utils.postgres._history import History
 from ansible_collections.strata.compose.plugins.module_utils.postgres._migration_job import Job
 from ansible_collections.strata.compose.plugins.module_utils.postgres._migration_report import told
-from ansible_collections.strata.compose.plugins.module_utils.postgres._migration_run import Done, Interrupted, Target
+from ansible_collections.strata.compose.plugins.module_utils.postgres._migration_run import Done, Ended, Target
 from ansible_collections.strata.compose.plugins.module_utils.postgres._migration_script import Manner
 from ansible_collections.strata.compose.plugins.module_utils.postgres._migrations import Folder
 from ansible_collections.strata.compose.plugins.module_utils.postgres._server import Server
@@ -105,13 +105,12 @@ def _carried_out(job: Job, cancellation: Cancellation) -> Result:
     target = Target(server, job.database, options["role"], manner, cancellation)
     while True:
         plan = job.planned(history)
-        try:
-            done = _migration_run.run(target, plan, history) if plan.steps else []
-        except Interrupted as interrupted:
-            facts = _audited(job, told(job, plan, history, interrupted.done))
-            raise ComposeFailure(interrupted.failure.message, **{**facts, **interrupted.failure.facts}) from None
-        if done is not None:
-            return _audited(job, told(job, plan, history, done))
+        ended = _migration_run.run(target, plan, history) if plan.steps else Ended([])
+        if ended is not None:
+            result = _audited(job, told(job, plan, history, ended.done))
+            if ended.failure is None:
+                return result
+            raise ComposeFailure(ended.failure.message, **{**result, **ended.failure.facts})
         history = job.read(server)
 
 
@@ -130,8 +129,6 @@ def _ready(job: Job) -> tuple[Server, History]:
 
 
 def _audited(job: Job, result: Result) -> Result:
-    if result["changed"]:
-        actions = [f"{each['action']} {each['reason']}" for each in result["actions"]]
-        entry = {"operation": f"migrate {job.options['state']}", "actor": job.actor, "release": result["release"]}
-        audit(job.store.folder, {**entry, "database": job.database, "actions": actions})
-    return result
+    actions = [f"{each['action']} {each['reason']}" for each in result["actions"]]
+    entry = {"operation": f"migrate {job.options['state']}", "actor": job.actor, "release": result["release"]}
+    return audited(job.store.folder, {**entry, "database": job.database, "actions": actions}, result)

@@ -18,6 +18,7 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres._migration
     Plan,
 )
 from ansible_collections.strata.compose.plugins.module_utils.postgres._migration_run import Done
+from ansible_collections.strata.compose.plugins.module_utils.postgres._migrations import Migration
 
 Result = dict[str, t.Any]
 
@@ -35,30 +36,42 @@ def told(
     is_foreseen: bool = False,
 ) -> Result:
     """The result for the steps that are done, or in check mode would be."""
+    changes = [each for each in done if each.step.is_change]
+    ended = [] if is_foreseen else done
+    result = {
+        **_told_as_ever(job, changes),
+        "applied": _rows(ended, MIGRATE),
+        "reverted": _rows(ended, REVERT),
+        "adopted": [each.step.file for each in ended if each.step.action == ADOPT],
+        "pending": [{"version": each.version, "file": each.file} for each in _left(job, history, ended)],
+        "warnings": [*job.folder.warnings, *plan.warnings, *absent],
+    }
+    return {**result, "diff": _diff(job, changes)} if job.diff else result
+
+
+def _told_as_ever(job: Job, changes: t.Sequence[Done]) -> Result:
+    """What every module tells."""
     project, service = job.place
     release = job.store.current()
-    changes = [each for each in done if each.step.is_change]
-    now = {each.step.migration.version: each.step.action for each in done if not is_foreseen}
-    left = [
-        each
-        for each in job.folder.migrations
-        if now.get(each.version) != MIGRATE
-        and (each.version not in history.versions or now.get(each.version) == REVERT)
-    ]
-    result = {
+    return {
         "changed": bool(changes),
         "project": job.store.project,
         "environment": job.options["environment"],
         "release": release.number if release else None,
         "actions": [{"service": service, "action": each.step.action, "reason": each.step.file} for each in changes],
         "services": _report.services_told(observe(job.cli, project)),
-        "applied": [] if is_foreseen else _rows(done, MIGRATE),
-        "reverted": [] if is_foreseen else _rows(done, REVERT),
-        "adopted": [] if is_foreseen else [each.step.file for each in done if each.step.action == ADOPT],
-        "pending": [{"version": each.version, "file": each.file} for each in left],
-        "warnings": [*job.folder.warnings, *plan.warnings, *absent],
     }
-    return {**result, "diff": _diff(job, changes)} if job.diff else result
+
+
+def _left(job: Job, history: History, ended: t.Sequence[Done]) -> list[Migration]:
+    """The migrations that are not run after the steps that came to their end."""
+    now = {each.step.migration.version: each.step.action for each in ended}
+    return [
+        each
+        for each in job.folder.migrations
+        if now.get(each.version) != MIGRATE
+        and (each.version not in history.versions or now.get(each.version) == REVERT)
+    ]
 
 
 def _rows(done: t.Sequence[Done], action: str) -> list[dict[str, t.Any]]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
@@ -50,72 +51,91 @@ class Target:
     cancellation: Cancellation = field(default_factory=Cancellation)
 
 
-class Interrupted(Exception):
-    """The plan was not carried out to its end; ``done`` is what was."""
+@dataclass(frozen=True)
+class Ended:
+    """What became of a plan: the steps that are done, and why there are no more of them if it failed."""
 
-    def __init__(self, failure: ComposeFailure, done: list[Done]) -> None:
-        super().__init__(failure.message)
-        self.failure, self.done = failure, done
+    done: list[Done]
+    failure: ComposeFailure | None = None
 
 
-def run(target: Target, plan: Plan, history: History) -> list[Done] | None:
-    """Carry out a plan that was made for a history; ``None`` when the history is another one by now.
+@dataclass(frozen=True)
+class _Session:
+    """A session that is over."""
 
-    Raises `Interrupted` when a file fails, or the session is cut off.
-    """
+    cause: ComposeFailure | None
+    """why our side ended it, ``None`` if it ended by itself"""
+    rc: int
+    printed: str
+    errors: str
+
+    @property
+    def is_well(self) -> bool:
+        return self.cause is None and self.rc == 0
+
+
+def run(target: Target, plan: Plan, history: History) -> Ended | None:
+    """Carry out a plan that was made for a history; ``None`` when the history is another one by now."""
     script = Script(plan.steps, history, target.role, target.manner, f"strata-{target.server.token}")
-    with open_output() as output:
-        cause, rc = _run(target, script, output)
-        printed = _content(output)
-        if cause is None and rc == 0 and script.is_stale(printed):
-            return None
-        if cause is None and rc == 0 and script.is_unsettled(printed):
-            _migration_plan.require_settled(
-                plan.steps, _history_reader.read(target.server, target.database, target.role)
-            )
-            return None
-        # From here on a signal cannot say any more that nothing was changed.
-        target.cancellation.touch()
-        done = [Done(plan.steps[number], seconds) for number, seconds in sorted(script.done(printed).items())]
-        if cause is None and rc == 0:
-            return done
-        errors = output.errors()
-    error = _sql.error_of(errors)
-    is_cut = cause is not None or _migration_failure.is_lost(error)
-    now = _settled(target, is_cut)
-    done = _seen(plan, history, now, done) if is_cut else done
-    ending = Ending(
-        service=target.server.service,
-        database=target.database,
-        manner=target.manner,
-        done=[each.step.file for each in done],
-        history=now,
-        left=plan.steps[len(done) :][:1],
-        cause=cause,
-        rc=rc,
-        errors=errors,
-    )
-    raise Interrupted(_migration_failure.failure_of(ending, error, script.place(error.line if error else None)), done)
+    session = _run(target, script)
+    if session.is_well and _has_refused(target, script, session.printed):
+        return None
+    # From here on a signal cannot say any more that nothing was changed.
+    target.cancellation.touch()
+    done = [Done(script.steps[number], seconds) for number, seconds in sorted(script.done(session.printed).items())]
+    return Ended(done) if session.is_well else _failed(target, script, history, session, done)
 
 
-def _run(target: Target, script: Script, output: Output) -> tuple[ComposeFailure | None, int]:
+def _run(target: Target, script: Script) -> _Session:
     """Run the session; a timeout or a signal is a cause and not raised, for there is something to settle."""
     server = target.server
-    content = script.text.encode("utf-8", "surrogateescape")
+    argv, content = server.argv(target.database, FROM_INPUT), script.text.encode("utf-8", "surrogateescape")
     seconds = server.cli.timeout + target.manner.lock_wait
-    try:
-        completed = server.cli.run(
-            server.argv(target.database, FROM_INPUT), stdin=content, accept=None, timeout=seconds, into=output.files
-        )
-    except ComposeFailure as failure:
-        return failure, -1
-    return None, completed.rc
+    with open_output() as output:
+        cause, rc = None, -1
+        try:
+            rc = server.cli.run(argv, stdin=content, accept=None, timeout=seconds, into=output.files).rc
+        except ComposeFailure as failure:
+            cause = failure
+        return _Session(cause, rc, _content(output), output.errors())
+
+
+def _has_refused(target: Target, script: Script, printed: str) -> bool:
+    """Whether the session did nothing, for the history is not the one that was planned for.
+
+    Raises `ComposeFailure` when what an earlier one left half built has to be removed first.
+    """
+    if not script.is_unsettled(printed):
+        return script.is_stale(printed)
+    now = _history_reader.read(target.server, target.database, target.role)
+    _migration_plan.require_settled(script.steps, now)
+    return True
 
 
 def _content(output: Output) -> str:
     stream = output.files[0]
     stream.seek(0)
     return stream.read().decode("utf-8", "replace")
+
+
+def _failed(target: Target, script: Script, history: History, session: _Session, told: list[Done]) -> Ended:
+    """What a session did that failed or was cut off, by what it told and by the history that it left."""
+    error = _sql.error_of(session.errors)
+    is_cut = session.cause is not None or _migration_failure.is_lost(error)
+    now = _settled(target, is_cut)
+    done = _seen(script.steps, history, now, told) if is_cut else told
+    ending = Ending(
+        service=target.server.service,
+        database=target.database,
+        manner=target.manner,
+        done=[each.step.file for each in done],
+        history=now,
+        left=script.steps[len(done) :][:1],
+        cause=session.cause,
+        rc=session.rc,
+        errors=session.errors,
+    )
+    return Ended(done, _migration_failure.failure_of(ending, error, script.place(error.line if error else None)))
 
 
 def _settled(target: Target, is_cut: bool) -> History | None:
@@ -144,12 +164,12 @@ def _end_sessions(server: Server) -> None:
         time.sleep(0.1)
 
 
-def _seen(plan: Plan, before: History, after: History | None, told: list[Done]) -> list[Done]:
+def _seen(steps: t.Sequence[Step], before: History, after: History | None, told: list[Done]) -> list[Done]:
     """The steps whose end the history shows, whether the session could tell it or not."""
     if after is None:
         return told
     seconds = {each.step: each.seconds for each in told}
-    return [Done(step, seconds.get(step)) for step in plan.steps if step in seconds or _is_done(step, before, after)]
+    return [Done(step, seconds.get(step)) for step in steps if step in seconds or _is_done(step, before, after)]
 
 
 def _is_done(step: Step, before: History, after: History) -> bool:

@@ -32,7 +32,7 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres._migration
     Step,
 )
 from ansible_collections.strata.compose.plugins.module_utils.postgres._sql import literal
-from ansible_collections.strata.compose.plugins.module_utils.postgres._statements import Statement
+from ansible_collections.strata.compose.plugins.module_utils.postgres._statements import WrittenStatement
 
 KEY = int.from_bytes(b"strata", "big")
 """Of the advisory lock; such a lock is one of a database (documentation, Explicit Locking, advisory locks)."""
@@ -90,7 +90,7 @@ class Place:
     """What a line of the input belongs to."""
 
     step: Step
-    statement: Statement | None
+    statement: WrittenStatement | None
 
 
 class Script:

@@ -12,7 +12,7 @@ import hashlib
 import re
 import typing as t
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils.postgres._sql import LONGEST_NAME
@@ -30,8 +30,7 @@ class Old:
     """A database that served before and is kept for a while."""
 
     name: str
-    since: str
-    until: str
+    since: datetime
 
 
 def new_name(token: str) -> str:
@@ -39,9 +38,14 @@ def new_name(token: str) -> str:
     return f"{NEW}_{token}"
 
 
-def old_name(database: str, now: datetime, keep: timedelta) -> str:
-    """The name under which a database is kept; it tells whose it is, since when, and until when."""
-    start = f"{OLD}_{_key(database)}_{now.strftime(TIME)}_{(now + keep).strftime(TIME)}_"
+def old_name(database: str, now: datetime, keep: timedelta, names: t.Iterable[str]) -> str:
+    """The name under which a database is kept; it tells whose it is, since when, and until when.
+
+    ``names`` are the databases that there are. One that was put aside in the same second, or before the clock was put
+    back, remains the earlier one, by a second.
+    """
+    since = max([now, *(each.since + timedelta(seconds=1) for each in kept(names, database)[:1])])
+    start = f"{OLD}_{_key(database)}_{since.strftime(TIME)}_{(now + keep).strftime(TIME)}_"
     room = LONGEST_NAME - len(start)
     return start + database.encode("utf-8", "surrogateescape")[:room].decode("utf-8", "ignore")
 
@@ -60,7 +64,7 @@ def expired(names: t.Iterable[str], now: datetime) -> list[str]:
 def kept(names: t.Iterable[str], database: str) -> list[Old]:
     """What served before as this database, the newest first."""
     found = ((each, KEPT.fullmatch(each)) for each in names)
-    own = [Old(each, match[2], match[3]) for each, match in found if match and match[1] == _key(database)]
+    own = [Old(each, _time(match[2])) for each, match in found if match and match[1] == _key(database)]
     return sorted(own, key=lambda each: each.since, reverse=True)
 
 
@@ -72,6 +76,10 @@ def period(told: str) -> timedelta:
             f"keep_old {told!r} is no period: give one such as 90m, 24h, 7d, or 0. Nothing was changed."
         )
     return timedelta(seconds=int(found[1]) * SECONDS[found[2]])
+
+
+def _time(told: str) -> datetime:
+    return datetime.strptime(told, TIME).replace(tzinfo=timezone.utc)
 
 
 def _key(database: str) -> str:

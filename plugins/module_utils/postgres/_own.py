@@ -37,12 +37,24 @@ OLD_MOUNT = "/var/lib/postgresql/data"
 
 
 def layer(options: Options, project: str, mount: str, password_file: str) -> dict[str, t.Any]:
-    """The layer of a Postgres of its own. Pure.
+    """The layer of a Postgres of its own. Pure."""
+    told = {
+        "services": {OWN_SERVICE: _service(options, project, mount)},
+        "networks": {"database": {"name": project}},
+        "volumes": {"data": {"name": options["volume"] or project}},
+        "secrets": {PASSWORD: {"file": password_file}},
+    }
+    escaped: dict[str, t.Any] = json.loads(json.dumps(told).replace("$", "$$"))
+    return escaped
+
+
+def _service(options: Options, project: str, mount: str) -> dict[str, t.Any]:
+    """The server.
 
     Connections over TCP need the password also from the container's own address: forwarded ones come from there with
     rootless engines (docker-library/postgres#720).
     """
-    service = {
+    return {
         "image": options["image"],
         "restart": "unless-stopped",
         "environment": {
@@ -64,14 +76,6 @@ def layer(options: Options, project: str, mount: str, password_file: str) -> dic
         "stop_grace_period": f"{STOP_SECONDS}s",
         **({"ports": [f"{published_as(options['port'])}:5432"]} if options["port"] else {}),
     }
-    told = {
-        "services": {OWN_SERVICE: service},
-        "networks": {"database": {"name": project}},
-        "volumes": {"data": {"name": options["volume"] or project}},
-        "secrets": {PASSWORD: {"file": password_file}},
-    }
-    escaped: dict[str, t.Any] = json.loads(json.dumps(told).replace("$", "$$"))
-    return escaped
 
 
 def options_of(options: Options, project: str, folder: str, state: str) -> dict[str, t.Any]:

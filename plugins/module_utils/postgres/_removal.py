@@ -15,10 +15,10 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 from ansible_collections.strata.compose.plugins.module_utils._spec import POSTGRES, POSTGRES_BACKUP
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
 from ansible_collections.strata.compose.plugins.module_utils.postgres import _names, _own, _work
+from ansible_collections.strata.compose.plugins.module_utils.postgres._apply import apply
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backup import back_up
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backup_folder import BackupFolder, folder_of
 from ansible_collections.strata.compose.plugins.module_utils.postgres._converge import Change
-from ansible_collections.strata.compose.plugins.module_utils.postgres._environment import apply
 from ansible_collections.strata.compose.plugins.module_utils.postgres._observe import observe_database
 from ansible_collections.strata.compose.plugins.module_utils.postgres._observed import MAINTENANCE, Observed
 from ansible_collections.strata.compose.plugins.module_utils.postgres._outcome import told_changes
@@ -99,8 +99,7 @@ def _backup(task: Task, seen: Observed) -> tuple[list[dict[str, str]], Result]:
     options = _options_of_backup(task)
     operation = task.operation
     folder = BackupFolder(folder_of(options, operation.store.project))
-    place = (task.cli, operation.store.project, operation.store.folder, folder)
-    work = _work.Work(options, False, *place, operation.cancellation, "backup")
+    work = _work.Work(options, False, task.cli, operation.store, folder, operation.cancellation, "backup")
     made = back_up(work)
     verify(work)
     return told, {"backup_file": made["file"]}

@@ -12,7 +12,6 @@ import typing as t
 from datetime import datetime, timezone
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._record import audit
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils.postgres import _archive, _database, _masking, _names
 from ansible_collections.strata.compose.plugins.module_utils.postgres._checks import require_copy, run_assertions
@@ -30,10 +29,10 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres._work impo
     Options,
     Result,
     Work,
+    carried_out,
     end_leftovers,
     ending_sessions,
     observed,
-    work_on,
 )
 
 NAMES = "SELECT coalesce(json_agg(datname), '[]') FROM pg_database"
@@ -43,12 +42,7 @@ def run(options: Options, redactor: Redactor, check: bool) -> Result:
     """Restore a backup, or have what served before come back; in check mode, tell whether that can be done."""
     perform = {"restored": restore, "swapped_back": swap_back}[options["state"]]
     _names.period(options["keep_old"])
-    with work_on(options, redactor, check, "restore") as work:
-        result = perform(work)
-        if result["changed"] and not check:
-            actions = [f"{each['action']} {each['reason']}" for each in result["actions"]]
-            audit(work.state, {"operation": "postgres_restore", "actor": work.actor, "actions": actions})
-    return result
+    return carried_out(options, redactor, check, "restore", perform)
 
 
 def restore(work: Work) -> Result:
@@ -62,16 +56,7 @@ def restore(work: Work) -> Result:
     if work.check:
         return work.told([("restore", reason)], file=plan.path, replaced=plan.is_replacing)
     dropped = tidy(server)
-    new = _names.new_name(server.token)
-    with ending_sessions(work, server):
-        try:
-            _fill(work, server, plan, masks, new)
-            work.cancellation.touch()
-            aside, seconds = _swapped(work, server, plan, new)
-        except BaseException:
-            work.cancellation.touch()
-            _drop_if_possible(server, new)
-            raise
+    aside, seconds = _brought(work, server, plan, masks)
     if aside and not plan.is_replacing:
         drop(server, [aside])
     over = tidy(server)
@@ -90,19 +75,20 @@ def swap_back(work: Work) -> Result:
     current = observed(server, work.database)
     if current and not current.is_empty:
         require_consent(work, current, "swapping back")
-    old = _names.kept(server.value(NAMES), work.database)
+    names = server.value(NAMES)
+    old = _names.kept(names, work.database)
     if not old:
         raise ComposeFailure(
             f"service {server.service} keeps no earlier database of {work.database}: its keep_old is over, or nothing "
             f"was restored. Restore a backup. Nothing was changed.",
             error_kind="nothing_kept",
         )
-    reason = f"database {work.database} is the one that served until {old[0].since}"
+    reason = f"database {work.database} is the one that served until {old[0].since:%Y-%m-%d %H:%M:%S} UTC"
     if work.check:
         return work.told([("swap", reason)])
     end_leftovers(server)
     work.cancellation.touch()
-    aside = _names.old_name(work.database, _now(), _names.period(work.options["keep_old"]))
+    aside = _names.old_name(work.database, _now(), _names.period(work.options["keep_old"]), names)
     seconds = swap(server, work.database if current else None, aside, old[0].name, work.database, ())
     tidy(server)
     return work.told([("swap", reason)], old_database=aside if current else None, swap_seconds=round(seconds, 3))
@@ -122,6 +108,20 @@ def tidy(server: Server) -> list[str]:
 def drop(server: Server, names: t.Iterable[str]) -> None:
     """Drop databases, with the sessions in them."""
     server.execute([Statement("DROP DATABASE IF EXISTS %I WITH (FORCE)", (each,)) for each in names])
+
+
+def _brought(work: Work, server: Server, plan: Plan, masks: _masking.Masks) -> tuple[str, float]:
+    """Fill a new database and have it serve; what did not come to that is dropped. As `_swapped` tells."""
+    new = _names.new_name(server.token)
+    with ending_sessions(work, server):
+        try:
+            _fill(work, server, plan, masks, new)
+            work.cancellation.touch()
+            return _swapped(work, server, plan, new)
+        except BaseException:
+            work.cancellation.touch()
+            _drop_if_possible(server, new)
+            raise
 
 
 def _drop_if_possible(server: Server, name: str) -> None:
@@ -176,7 +176,7 @@ def _swapped(work: Work, server: Server, plan: Plan, new: str) -> tuple[str, flo
     """Put the new database in its place, with the state of the one that was there; the old one's name, the seconds."""
     like = plan.target or plan.backup.origin
     state = _database.restored_state(work.database, like, plan.roles)
-    aside = _names.old_name(work.database, _now(), _names.period(work.options["keep_old"]))
+    aside = _names.old_name(work.database, _now(), _names.period(work.options["keep_old"]), server.value(NAMES))
     current = work.database if plan.target else None
     return (aside if current else ""), swap(server, current, aside, new, work.database, state)
 

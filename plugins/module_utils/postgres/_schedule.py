@@ -34,8 +34,6 @@ PACKAGE = _scheduled.__name__.rpartition(".postgres.")[0]
 NOT_FOR_IT = ("state", "backup", "schedule", "schedule_verify", "fetch", "fetch_dir", "lock_wait", "actor")
 """Options that say nothing of a backup that the host makes."""
 
-Files = t.Mapping[str, File]
-
 
 def schedule(work: Work) -> Result:
     """Have the host make a backup every day; nothing is changed when it does already."""
@@ -58,7 +56,7 @@ def schedule(work: Work) -> Result:
         if has_systemd:
             for words in (("daemon-reload",), ("enable", wanted.timer), ("restart", wanted.timer)):
                 work.cli.run(["systemctl", *words])
-    return work.told(told)
+    return work.told_without_engine(told)
 
 
 def unschedule(work: Work) -> Result:
@@ -73,7 +71,7 @@ def unschedule(work: Work) -> Result:
             os.unlink(path)
         if os.path.isdir(CODE) and not any(each.startswith("strata-backup-") for each in _listed(OPTIONS)):
             shutil.rmtree(CODE)
-    return work.told([("unschedule", f"database {work.database}")] if paths else [])
+    return work.told_without_engine([("unschedule", f"database {work.database}")] if paths else [])
 
 
 def _schedule_of(work: Work) -> Schedule:

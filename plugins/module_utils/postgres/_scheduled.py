@@ -17,7 +17,9 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 from ansible_collections.strata.compose.plugins.module_utils._output import write_line
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._spec import POSTGRES_BACKUP
-from ansible_collections.strata.compose.plugins.module_utils.postgres._backup import run
+from ansible_collections.strata.compose.plugins.module_utils.postgres._backup import back_up
+from ansible_collections.strata.compose.plugins.module_utils.postgres._verify import verify
+from ansible_collections.strata.compose.plugins.module_utils.postgres._work import Result, Work, carried_out
 
 ACTOR = "strata-backup"
 
@@ -32,8 +34,8 @@ def main(argv: t.Sequence[str]) -> int:
         return 2
     with open(argv[1], encoding="utf-8") as file:
         given = json.load(file)
-    states = ["present", *(["verified"] if given.pop("verify", False) else [])]
-    return max(_told({**_defaults(), **given, "state": state}) for state in states)
+    steps = [back_up, *([verify] if given.pop("verify", False) else [])]
+    return max(_told({**_defaults(), **given}, step) for step in steps)
 
 
 def _defaults() -> dict[str, t.Any]:
@@ -41,12 +43,15 @@ def _defaults() -> dict[str, t.Any]:
     return {**defaults, "actor": ACTOR, "lock_wait": LOCK_WAIT}
 
 
-def _told(options: dict[str, t.Any]) -> int:
+def _told(options: dict[str, t.Any], step: t.Callable[[Work], Result]) -> int:
     redactor = Redactor()
     name = f"{options['project_dir']}, {options['environment']}, database {options['database']}"
     try:
-        for each in run(options, redactor, False)["actions"]:
+        result = carried_out(options, redactor, False, "backup", step)
+        for each in result["actions"]:
             write_line(sys.stdout, redactor.mask(f"{name}: {each['action']} {each['reason']}"))
+        for warning in result.get("warnings", ()):
+            write_line(sys.stderr, redactor.mask(f"{name}: {warning}"))
     except ComposeFailure as failure:
         write_line(sys.stderr, redactor.mask(f"{name}: {failure.message}"))
         return 1

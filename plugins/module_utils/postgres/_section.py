@@ -14,7 +14,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.strata.compose.plugins.module_utils.postgres import _statements
-from ansible_collections.strata.compose.plugins.module_utils.postgres._statements import Statement
+from ansible_collections.strata.compose.plugins.module_utils.postgres._statements import WrittenStatement
 
 UP, DOWN = "up", "down"
 
@@ -39,7 +39,7 @@ class Flaw(ValueError):
 class Section:
     """The statements of one direction, which are run in one transaction or each on its own."""
 
-    statements: tuple[Statement, ...]
+    statements: tuple[WrittenStatement, ...]
     transaction: bool
     text: str
 
@@ -132,14 +132,14 @@ def _section(text: str, line: int, transaction: bool) -> Section:
     return Section(statements, transaction, text.strip("\n"))
 
 
-def _split(text: str, line: int) -> tuple[Statement, ...]:
+def _split(text: str, line: int) -> tuple[WrittenStatement, ...]:
     try:
         return _statements.split(text, line)
     except _statements.Unfinished as unfinished:
         raise Flaw(unfinished.line, str(unfinished)) from unfinished
 
 
-def _without_own_transaction(statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
+def _without_own_transaction(statements: tuple[WrittenStatement, ...]) -> tuple[WrittenStatement, ...]:
     """The statements between ``BEGIN`` and ``COMMIT``, for golang-migrate's files often bring their own.
 
     Raises `Flaw` for any other that would end the transaction which holds the file and its record.
@@ -156,15 +156,15 @@ def _without_own_transaction(statements: tuple[Statement, ...]) -> tuple[Stateme
     return statements
 
 
-def _opens(statement: Statement) -> bool:
+def _opens(statement: WrittenStatement) -> bool:
     return statement.begins("begin") or statement.begins("start", "transaction")
 
 
-def _commits(statement: Statement) -> bool:
+def _commits(statement: WrittenStatement) -> bool:
     return statement.words in (("commit",), ("end",), ("commit", "work"), ("commit", "transaction"))
 
 
-def _is_control(statement: Statement) -> bool:
+def _is_control(statement: WrittenStatement) -> bool:
     if any(statement.begins(*words) for words in SAVEPOINTS):
         return False
     return statement.words[:1] in [(word,) for word in ENDS_TRANSACTION] or statement.begins("prepare", "transaction")

@@ -124,7 +124,7 @@ def wait_until_ready(cli: Cli, project: str, service: str, operation: str, secon
     while True:
         containers = observe(cli, project).of(service)
         running = [each for each in containers if each.is_running]
-        if running and _answers(Server(cli, running[0].id, service, operation)):
+        if running and answers(Server(cli, running[0].id, service, operation)):
             return Server(cli, running[0].id, service, operation)
         ended = [each for each in containers if each.state in ("exited", "dead") and each.restart_policy == "no"]
         if time.monotonic() > deadline or (ended and not running):
@@ -132,7 +132,7 @@ def wait_until_ready(cli: Cli, project: str, service: str, operation: str, secon
         time.sleep(POLL)
 
 
-def _answers(server: Server) -> bool:
+def answers(server: Server) -> bool:
     """Whether a query gets through over TCP; a refused password is an answer too."""
     completed = server.cli.run(
         server.argv("postgres", f"{OVER_TCP} --username={SUPERUSER} --no-password --command='SELECT 1'"),

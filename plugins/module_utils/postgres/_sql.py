@@ -24,7 +24,8 @@ ERROR = re.compile(
 class Statement:
     """A statement with the places of names (``%I``), values (``%L``) and text (``%s``) for Postgres' ``format``.
 
-    Text is never a user's: it is written for what ``format`` cannot quote, such as numbers.
+    Nothing is quoted in text: it is for what ``format`` cannot quote, such as numbers, and for SQL that a user means to
+    be run, such as an assertion.
     """
 
     template: str

@@ -41,8 +41,8 @@ class Unfinished(ValueError):
 
 
 @dataclass(frozen=True)
-class Statement:
-    """One statement without its semicolon."""
+class WrittenStatement:
+    """One statement of a text, without its semicolon."""
 
     text: str
     line: int
@@ -55,7 +55,7 @@ class Statement:
         return self.words[: len(words)] == words
 
 
-def split(text: str, line: int = 1) -> tuple[Statement, ...]:
+def split(text: str, line: int = 1) -> tuple[WrittenStatement, ...]:
     """The statements of a text whose first line has the given number; raises `Unfinished`."""
     return tuple(_Splitter(text, line).statements())
 
@@ -72,7 +72,7 @@ class _Splitter:
         self.parentheses: list[int] = []
         self.blocks = 0
 
-    def statements(self) -> t.Iterator[Statement]:
+    def statements(self) -> t.Iterator[WrittenStatement]:
         at = 0
         while at < len(self.text):
             kind, after = self._token(at)
@@ -86,10 +86,10 @@ class _Splitter:
             raise Unfinished("a parenthesis is opened and not closed", self._line_of(self.parentheses[0]))
         yield from self._statement()
 
-    def _statement(self) -> t.Iterator[Statement]:
+    def _statement(self) -> t.Iterator[WrittenStatement]:
         """The statement that has been read, unless there is nothing but space and comments."""
         if self.start is not None:
-            yield Statement(self.text[self.start : self.end], self._line_of(self.start), tuple(self.words))
+            yield WrittenStatement(self.text[self.start : self.end], self._line_of(self.start), tuple(self.words))
 
     def _take(self, kind: str, at: int, after: int) -> None:
         """Make a token a part of the statement."""

@@ -21,7 +21,7 @@ from ansible_collections.strata.compose.plugins.module_utils._lock import now
 from ansible_collections.strata.compose.plugins.module_utils.postgres import _archive, _backups, _database
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import RESTORED, Backup
 from ansible_collections.strata.compose.plugins.module_utils.postgres._checks import require_copy, run_assertions
-from ansible_collections.strata.compose.plugins.module_utils.postgres._server import POLL, Server
+from ansible_collections.strata.compose.plugins.module_utils.postgres._server import POLL, Server, answers
 from ansible_collections.strata.compose.plugins.module_utils.postgres._sql import Statement
 from ansible_collections.strata.compose.plugins.module_utils.postgres._work import Result, Work
 
@@ -140,8 +140,7 @@ def _server(work: Work, backup: Backup) -> t.Iterator[Server]:
 def _await(server: Server) -> None:
     """Wait until it answers over TCP, which it does when its own initialisation is over."""
     deadline = time.monotonic() + START
-    script = "exec psql --no-psqlrc --host=127.0.0.1 --username=\"$POSTGRES_USER\" --command='SELECT 1'"
-    while server.cli.run(server.argv("postgres", script), stdin=b"", accept=None).rc:
+    while not answers(server):
         listed = server.cli.docker("ps", "--quiet", "--no-trunc", "--filter", f"id={server.container}").text
         if time.monotonic() > deadline or not listed.strip():
             raise ComposeFailure("no server of the same image could be started for the test.")

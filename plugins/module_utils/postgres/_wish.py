@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils.postgres._sql import checked_name
@@ -32,7 +32,7 @@ class Wish:
     role: str
     readonly_role: str | None = None
     extensions: tuple[str, ...] = ()
-    settings: t.Mapping[str, Setting] = ()  # type: ignore[assignment]
+    settings: t.Mapping[str, Setting] = field(default_factory=dict)
 
     @property
     def logins(self) -> tuple[str, ...]:

@@ -9,13 +9,17 @@ import contextlib
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.strata.compose.plugins.module_utils import _report
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._operations import find_by_name
+from ansible_collections.strata.compose.plugins.module_utils._record import audited
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._release import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_generated
 from ansible_collections.strata.compose.plugins.module_utils._signals import Cancellation, cancellable
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import observe
 from ansible_collections.strata.compose.plugins.module_utils.postgres import _database, _sql
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backup_folder import BackupFolder, folder_of
 from ansible_collections.strata.compose.plugins.module_utils.postgres._database import Database
@@ -36,13 +40,15 @@ class Work:
     options: Options
     check: bool
     cli: Cli
-    project: str
-    """of the environment"""
-    state: str
-    """the project's folder below ``state_dir``"""
+    store: ReleaseStore
     folder: BackupFolder
     cancellation: Cancellation
     operation: str
+
+    @property
+    def project(self) -> str:
+        """Of the environment."""
+        return self.store.project
 
     @property
     def database(self) -> str:
@@ -59,14 +65,35 @@ class Work:
 
     def told(self, actions: t.Sequence[tuple[str, str]], **facts: t.Any) -> Result:
         """A result; each action is told as what was done to the service, and why."""
-        service = place_of(self.options, self.project)[1]
-        listed = [{"service": service, "action": action, "reason": reason} for action, reason in actions]
-        names = {"project": self.project, "environment": self.options["environment"]}
-        return {**names, "changed": bool(actions), "actions": listed, "database": self.database, **facts}
+        project, _service = place_of(self.options, self.project)
+        services = _report.services_told(observe(self.cli, project))
+        return {**self.told_without_engine(actions), "services": services, **facts}
+
+    def told_without_engine(self, actions: t.Sequence[tuple[str, str]]) -> Result:
+        """The same of what needs no engine, and so is not to fail without one."""
+        _project, service = place_of(self.options, self.project)
+        current = self.store.current()
+        return {
+            "project": self.project,
+            "environment": self.options["environment"],
+            "release": current.number if current else None,
+            "changed": bool(actions),
+            "actions": [{"service": service, "action": action, "reason": reason} for action, reason in actions],
+            "database": self.database,
+        }
+
+
+def carried_out(
+    options: Options, redactor: Redactor, check: bool, operation: str, perform: t.Callable[[Work], Result]
+) -> Result:
+    """What an operation on a database tells, of which the audit log has a line if it changed anything."""
+    with _work_on(options, redactor, check, operation) as work:
+        result = perform(work)
+        return result if check else _audited(work, result)
 
 
 @contextlib.contextmanager
-def work_on(options: Options, redactor: Redactor, check: bool, operation: str) -> t.Iterator[Work]:
+def _work_on(options: Options, redactor: Redactor, check: bool, operation: str) -> t.Iterator[Work]:
     """Hold the project's lock; in check mode nothing is held, for nothing is changed."""
     _sql.checked_name("database", options["database"])
     cli, store = find_by_name(options, redactor)
@@ -74,7 +101,7 @@ def work_on(options: Options, redactor: Redactor, check: bool, operation: str) -
     folder = BackupFolder(folder_of(options, store.project))
 
     def work(cancellation: Cancellation) -> Work:
-        return Work(options, check, cli, store.project, store.folder, folder, cancellation, operation)
+        return Work(options, check, cli, store, folder, cancellation, operation)
 
     if check:
         yield work(Cancellation())
@@ -82,6 +109,12 @@ def work_on(options: Options, redactor: Redactor, check: bool, operation: str) -
     actor = options["actor"] or "unknown"
     with cancellable() as cancellation, locked(store.folder, operation, actor, options["lock_wait"]):
         yield work(cancellation)
+
+
+def _audited(work: Work, result: Result) -> Result:
+    actions = [f"{each['action']} {each['reason']}" for each in result["actions"]]
+    entry = {"operation": f"postgres_{work.operation}", "actor": work.actor, "release": result["release"]}
+    return audited(work.store.folder, {**entry, "actions": actions}, result)
 
 
 def end_leftovers(server: Server) -> None:

@@ -40,6 +40,11 @@ def cut_off(environment: Environment, services: dict[str, Any], phase: str = "ga
     assert (state_of(environment) / "journal.json").exists()
 
 
+def runs(environment: Environment, image: str | None) -> bool:
+    """Whether the one container of service web is up, from that image."""
+    return [(each.status, each.image.id) for each in environment.containers("web")] == [("running", image)]
+
+
 def audit_of(environment: Environment) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (state_of(environment) / "audit.log").read_text().splitlines()]
 
@@ -174,7 +179,7 @@ def test_killed_roll_back_gives_the_users_tag_back(environment: Environment, eng
     environment.deploy()
     environment.write("flag.txt", "bad")
     with deploying(environment, state="rolled_back", stable_for=60) as process:
-        wait_for(lambda: in_phase(environment, "roll back") and environment.container("web").status == "running")
+        wait_for(lambda: in_phase(environment, "roll back") and runs(environment, new))
         process.send_signal(signal.SIGKILL)
     environment.deploy(state="started", services=["web"])
     assert engine.images.get(tag).id == new

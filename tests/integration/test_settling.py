@@ -34,7 +34,7 @@ def second(**web: Any) -> dict[str, Any]:
 def cut_off(environment: Environment, services: dict[str, Any], phase: str = "gate", **options: Any) -> None:
     """Have a deployment killed while its gate waits."""
     environment.write("compose.yml", {"services": services})
-    with deploying(environment, **{"stable_for": 60, **options}) as process:
+    with deploying(environment, **{"stable_for": 6, **options}) as process:
         wait_for(lambda: in_phase(environment, phase) and environment.container("web").status == "running")
         process.send_signal(signal.SIGKILL)
     assert (state_of(environment) / "journal.json").exists()
@@ -178,7 +178,7 @@ def test_killed_roll_back_gives_the_users_tag_back(environment: Environment, eng
     environment.write("compose.yml", {"services": {"web": {**web, "command": ["sleep", "3600"]}}})
     environment.deploy()
     environment.write("flag.txt", "bad")
-    with deploying(environment, state="rolled_back", stable_for=60) as process:
+    with deploying(environment, state="rolled_back", stable_for=6) as process:
         wait_for(lambda: in_phase(environment, "roll back") and runs(environment, new))
         process.send_signal(signal.SIGKILL)
     environment.deploy(state="started", services=["web"])

@@ -13,6 +13,7 @@ import os
 import socket
 import time
 import typing as t
+import uuid
 from dataclasses import dataclass, field
 
 from ansible_collections.strata.compose.plugins.module_utils import _gate, _init_plan, _output
@@ -149,7 +150,7 @@ def _ended(run: Run, name: str, state: t.Mapping[str, t.Any]) -> tuple[Outcome, 
     outcome = _told(run, name, state, "")
     content = run.scene.looked_at_again().contents()[name]
     about = (outcome.seconds or 0.0, outcome.finished, socket.gethostname(), run.actor)
-    return outcome, Success(content.fingerprint, content.image, dict(content.lives_on), 0, *about)
+    return outcome, Success(content.fingerprint, content.image, dict(content.lives_on), 0, *about, uuid.uuid4().hex)
 
 
 def _note(run: Run, name: str, outcome: Outcome, success: Success | None) -> None:

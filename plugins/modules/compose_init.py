@@ -106,6 +106,10 @@ options:
     description:
       - RV(proof) of another host of the environment, which ran the steps for all of them. It is written down here, and
         nothing is run. The role P(strata.compose.init#role) does that for environments of several hosts.
+      - Refused where this host has other content of a step than the other had, and where this host had written the same
+        run down before its image or its data changed. The image may have another ID here, as where hosts build it
+        for themselves. The word is for the image that is here, or if there is none, or with V(always) for O(build) or
+        O(pull), for the one that is deployed next.
     type: dict
 seealso:
   - module: strata.compose.compose_env
@@ -227,6 +231,23 @@ proof:
     - What the ledger says of each step that has succeeded for its present content, for O(proven) on other hosts.
   returned: always
   type: dict
+runs:
+  description: The runs of the steps that RV(proof) is made of.
+  returned: always
+  type: list
+  elements: str
+lacking:
+  description: The steps that have not succeeded for their present content.
+  returned: always
+  type: list
+  elements: str
+outdated:
+  description:
+    - The runs of steps in RV(lacking), for the same model and files, that this host has written down. It takes no other
+      host's word for them, for its images or data have changed since.
+  returned: always
+  type: list
+  elements: str
 ran_here:
   description: Whether this host has run steps itself, now or for an earlier content.
   returned: always

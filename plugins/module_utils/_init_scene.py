@@ -17,6 +17,7 @@ from ansible_collections.strata.compose.plugins.module_utils import _init_plan
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, parsed_json
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._history import good
+from ansible_collections.strata.compose.plugins.module_utils._init_folders import with_folders
 from ansible_collections.strata.compose.plugins.module_utils._init_plan import Outcome
 from ansible_collections.strata.compose.plugins.module_utils._ledger import Content, Ledger, LedgerFile, Success
 from ansible_collections.strata.compose.plugins.module_utils._model import selected_with_dependencies
@@ -96,6 +97,7 @@ def init_scene(options: Options, selection: t.Mapping[str, t.Any], redactor: Red
         learn_secrets(redactor, last, ())
     release = resolved(wide, cli, redactor)
     steps = _init_plan.select(release.model, selection, _foreign(project, selection["file"], release, cli))
+    release = with_folders(release, steps, project.directory)
     snapshot = observe(cli, project.name, release.image_names)
     ledger = _ledger(store, {name: release.parts[name].image_name for name in steps})
     return InitScene(cli, store, release, snapshot, selection, steps, ledger)

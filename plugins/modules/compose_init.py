@@ -14,6 +14,10 @@ description:
     must exit with code 0. M(strata.compose.compose_env) then refuses to deploy what its steps have not succeeded for.
   - A step that succeeded is not run again for the same content, that is, its part of the resolved layers, the content
     of its files, its image, and the volumes that it works on. A ledger on the host keeps that.
+  - A mounted folder is content of a step if the step mounts it read-only (C(:ro)) and it lies in O(project_dir), such
+    as a folder of SQL files. Folders in it that some service can write to are left out, and so are C(.git), C(.hg),
+    C(.svn) and C(__pycache__). More than 50000 entries or 1 GiB in it are an error, and so is what cannot be read.
+  - A folder that a step mounts writable is data. A new file in it does not make the step run again.
   - Services that the steps depend on and that do not run, such as the database of a first deployment, are started
     first. What runs is left as it is.
   - A step whose operation was killed goes on. The next operation awaits its end and does not start it again.

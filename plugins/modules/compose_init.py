@@ -20,7 +20,8 @@ description:
   - A folder that a step mounts writable is data. A new file in it does not make the step run again.
   - Services that the steps depend on and that do not run, such as the database of a first deployment, are started
     first. What runs is left as it is.
-  - A step whose operation was killed goes on. The next operation awaits its end and does not start it again.
+  - A step whose operation was killed goes on. The next operation awaits its end and does not start it again, unless the
+    step has other content or another image by now.
 author:
   - The strata.compose authors (@strata-collections)
 extends_documentation_fragment:

@@ -33,7 +33,7 @@ from ansible_collections.strata.compose.plugins.module_utils._preflight import c
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._scene import COMING
 from ansible_collections.strata.compose.plugins.module_utils._step import CREATE, Policy, Step
-from ansible_collections.strata.compose.plugins.module_utils._switch import Manner, bring_up
+from ansible_collections.strata.compose.plugins.module_utils._switch import bring_up
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
 Result = dict[str, t.Any]
@@ -125,36 +125,51 @@ def _without_ports(definition: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 def _carried_out(scene: InitScene, due: t.Sequence[str], operation: Operation) -> dict[str, Outcome]:
     """Run the steps; raises `ComposeFailure` when one fails."""
-    options, manner = operation.options, operation.transaction().manner
-    _bring_servers(scene, due, manner)
+    options, cancellation = operation.options, operation.cancellation
+    cancellation.touch()
+    _bring_servers(scene, due, operation)
     actor = options["actor"] or "unknown"
-    phase = Run(scene, list(due), options["parallel"], options["step_timeout"], actor, operation.cancellation)
+    phase = Run(scene, list(due), options["parallel"], options["step_timeout"], actor, cancellation)
     outcomes = carry_out(phase)
-    if phase.has_failed or operation.cancellation.by:
-        raise _failure(scene.looked_at_again(), outcomes)
+    if phase.has_failed or cancellation.by:
+        raise _failure(scene.looked_at_again(), outcomes, cancellation.by)
     return outcomes
 
 
-def _failure(scene: InitScene, outcomes: t.Mapping[str, Outcome]) -> ComposeFailure:
+def _failure(scene: InitScene, outcomes: t.Mapping[str, Outcome], cancelled_by: str) -> ComposeFailure:
     everything = _init_report.in_order(scene, outcomes)
     facts = {**_init_report.facts(scene, everything), "changed": True, "error_kind": "init_failed"}
     facts["failed_services"] = _init_report.failed_services(everything)
-    return ComposeFailure(_init_plan.failure_text(everything), **facts)
+    return ComposeFailure(_init_plan.failure_text(everything, cancelled_by), **facts)
 
 
-def _bring_servers(scene: InitScene, due: t.Sequence[str], manner: Manner) -> None:
+def _bring_servers(scene: InitScene, due: t.Sequence[str], operation: Operation) -> None:
     """Have what the steps depend on run: what does not exist is created, what stands still is started.
 
     What runs is left as it is, for this is not the switch.
     """
-    release, model = scene.release, scene.release.model
-    servers = sorted(name for name in _init_plan.servers_of(model, due) if release.parts[name].replicas)
+    release = scene.release
+    servers = sorted(name for name in _init_plan.servers_of(release.model, due) if release.parts[name].replicas)
     if absent := _absent_servers(scene, due):
         _create(scene, absent)
         scene = scene.looked_at_again()
     resting = {each.service for name in servers for each in scene.snapshot.of(name) if _rests(scene, each)}
     ailing = {name for name in servers for each in scene.snapshot.of(name) if each.health not in ("", "healthy")}
+    cancelled = _cancelled(operation, resting)
+    manner = replace(operation.transaction().manner, cancelled=cancelled)
     bring_up(release, resting, resting | ailing, manner, scene.cli)
+
+
+def _cancelled(operation: Operation, servers: t.Collection[str]) -> t.Callable[[], ComposeFailure | None]:
+    """The failure of a phase that somebody has cancelled while it brought up what its steps depend on."""
+    cancellation = operation.cancellation
+    started = f"Services that they depend on were created or started: {', '.join(sorted(servers))}." if servers else ""
+
+    def failure() -> ComposeFailure | None:
+        told = cancellation.failure(f"No init step was run. {started}".strip())
+        return ComposeFailure(told.message, **{**told.facts, "changed": bool(servers)}) if cancellation.by else None
+
+    return failure
 
 
 def _create(scene: InitScene, services: t.Sequence[str]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 
-from tests.integration.conftest import Environment
+from tests.integration.conftest import Environment, service
 from tests.integration.test_compose_init import (
     init,
     one_offs,
@@ -69,3 +71,23 @@ def test_run_counts_for_its_own_image_when_the_tag_moves_meanwhile(project: Envi
     assert process.wait() == 0
     assert images_of(project, "migrate") == [first]
     assert init(project, "--check").result["due"]
+
+
+def test_cancelled_phase_tells_of_the_servers_that_it_started(project: Environment) -> None:
+    starting = service(healthcheck={"test": ["CMD", "false"], "interval": "1s", "start_period": "600s"})
+    needs = {"depends_on": {"database": {"condition": "service_healthy"}}}
+    write(project, {"migrate": step(**needs)}, database=starting)
+    process = started(project, wait_timeout=60)
+    deadline = time.monotonic() + 30
+    while not any(each.status == "running" for each in project.containers("database")):
+        assert time.monotonic() < deadline, "the server was not started"
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout
+    printed = process.stdout.read()
+    assert process.wait() == 1
+    assert "cancelled by SIGTERM" in printed
+    assert "Nothing was changed" not in printed
+    assert "database" in printed
+    assert json.loads(printed)["changed"]
+    assert runs(project) == []

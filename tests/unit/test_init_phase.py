@@ -112,6 +112,11 @@ def test_failure_tells_table_cause_log_and_what_to_do():
     ]
 
 
+def test_phase_that_was_cancelled_between_its_steps_has_not_failed():
+    outcomes = [_init_plan.Outcome("migrate", _init_plan.PENDING)]
+    assert "Init phase cancelled by SIGTERM. Deployment aborted." in _init_plan.failure_text(outcomes, "SIGTERM")
+
+
 def test_ledger_is_read_as_it_was_written(tmp_path):
     ledger = Ledger(
         {"profile": "init", "steps": None, "file": None}, {"migrate": (Success(**SUCCESS),)}, {"seed": "f2"}

@@ -11,14 +11,15 @@ from __future__ import annotations
 import os
 import sys
 import typing as t
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import (
     _init_plan,
+    _init_report,
     _init_scene,
+    _init_words,
     _operations,
     _plan,
-    _report,
 )
 from ansible_collections.strata.compose.plugins.module_utils._acquire import acquire
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
@@ -26,13 +27,13 @@ from ansible_collections.strata.compose.plugins.module_utils._files import repla
 from ansible_collections.strata.compose.plugins.module_utils._init_plan import Outcome
 from ansible_collections.strata.compose.plugins.module_utils._init_run import Run, carry_out
 from ansible_collections.strata.compose.plugins.module_utils._init_scene import InitScene
-from ansible_collections.strata.compose.plugins.module_utils._ledger import LedgerFile, Success
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json, is_done
 from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
 from ansible_collections.strata.compose.plugins.module_utils._preflight import check_before_change
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._scene import COMING
 from ansible_collections.strata.compose.plugins.module_utils._step import CREATE, Policy, Step
-from ansible_collections.strata.compose.plugins.module_utils._switch import Manner, bring_up
+from ansible_collections.strata.compose.plugins.module_utils._switch import bring_up
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
 Result = dict[str, t.Any]
@@ -52,21 +53,33 @@ def perform(operation: Operation) -> Result:
     options = operation.options
     scene = _init_scene.init_scene(options, _init_scene.selection_of(options), operation.redactor)
     if options["proven"] is not None:
-        return _taken_over(scene, operation)
+        return _init_words.taken_over(scene, operation)
     policy = Policy(build=options["build"], pull=options["pull"])
-    images = _images(scene, policy, _due(scene, options))
+    due = _due(scene, options)
+    images = _images(scene, policy, due)
     if operation.check:
-        due = _due(scene, options)
         foreseen = {name: Outcome(name, _init_plan.PENDING) for name in due}
-        is_due = bool(due or images) or _is_selection_new(scene)
-        return {**_told(scene, foreseen, _actions(due, options)), "due": is_due}
-    _check(scene, _due(scene, options), images, policy)
+        is_due = bool(due or images) or _init_words.is_selection_new(scene)
+        return {**_init_report.told(scene, foreseen, _actions(due, options)), "due": is_due}
+    _check(scene, due, images, policy)
+    return _performed(_prepared(scene, images), operation)
+
+
+def _prepared(scene: InitScene, images: t.Sequence[Step]) -> InitScene:
+    """The scene with its images, which may be other ones than before, and all steps known to the deployment."""
+    _init_words.remember_images(scene)
     acquire(scene.release, images, scene.snapshot, scene.cli)
     scene = scene.looked_at_again() if images else scene
-    _remember_selection(scene)
-    due = _due(scene, options)
+    _init_words.remember_selection(scene)
+    return scene
+
+
+def _performed(scene: InitScene, operation: Operation) -> Result:
+    """Run what is due, and tell of it."""
+    due = _due(scene, operation.options)
     outcomes = _carried_out(scene, due, operation) if due else {}
-    return _told(scene.looked_at_again() if due else scene, outcomes, _actions(due, options))
+    actions = _actions(due, operation.options)
+    return _init_report.told(scene.looked_at_again() if due else scene, outcomes, actions)
 
 
 def _due(scene: InitScene, options: t.Mapping[str, t.Any]) -> list[str]:
@@ -89,7 +102,7 @@ def _check(scene: InitScene, due: t.Collection[str], images: t.Sequence[Step], p
     """All that can be known to be in the way before anything is built, pulled or run."""
     if not due:
         return
-    coming = {scene.release.parts[each.service].image_name: "coming" for each in images}
+    coming = {scene.release.parts[each.service].image_name: COMING for each in images}
     expected = replace(scene.snapshot, images={**scene.snapshot.images, **coming})
     steps = [Step(name, CREATE, "is to be run") for name in (*due, *_absent_servers(scene, due))]
     parts = scene.release.parts
@@ -110,51 +123,53 @@ def _without_ports(definition: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return {key: value for key, value in definition.items() if key != "ports"}
 
 
-def _remember_selection(scene: InitScene) -> None:
-    """Only an environment that has steps gets a ledger; one whose steps are gone must not ask for them any more."""
-    if _is_selection_new(scene):
-        file = LedgerFile(scene.store.folder)
-        file.write(replace(file.read(), selection=scene.selection if scene.steps else {}))
-
-
-def _is_selection_new(scene: InitScene) -> bool:
-    return bool(scene.ledger.selection != (scene.selection if scene.steps else {}))
-
-
 def _carried_out(scene: InitScene, due: t.Sequence[str], operation: Operation) -> dict[str, Outcome]:
     """Run the steps; raises `ComposeFailure` when one fails."""
-    options, manner = operation.options, operation.transaction().manner
-    _bring_servers(scene, due, manner)
-    phase = Run(
-        scene,
-        list(due),
-        options["parallel"],
-        options["step_timeout"],
-        options["actor"] or "unknown",
-        operation.cancellation,
-    )
+    options, cancellation = operation.options, operation.cancellation
+    cancellation.touch()
+    _bring_servers(scene, due, operation)
+    actor = options["actor"] or "unknown"
+    phase = Run(scene, list(due), options["parallel"], options["step_timeout"], actor, cancellation)
     outcomes = carry_out(phase)
-    if phase.has_failed or operation.cancellation.by:
-        scene = scene.looked_at_again()
-        everything = _in_order(scene, outcomes)
-        facts = {**_facts(scene, everything), "changed": True, "failed_services": _failed_services(everything)}
-        raise ComposeFailure(_init_plan.failure_text(everything), **{**facts, "error_kind": "init_failed"})
+    if phase.has_failed or cancellation.by:
+        raise _failure(scene.looked_at_again(), outcomes, cancellation.by)
     return outcomes
 
 
-def _bring_servers(scene: InitScene, due: t.Sequence[str], manner: Manner) -> None:
+def _failure(scene: InitScene, outcomes: t.Mapping[str, Outcome], cancelled_by: str) -> ComposeFailure:
+    everything = _init_report.in_order(scene, outcomes)
+    facts = {**_init_report.facts(scene, everything), "changed": True, "error_kind": "init_failed"}
+    facts["failed_services"] = _init_report.failed_services(everything)
+    return ComposeFailure(_init_plan.failure_text(everything, cancelled_by), **facts)
+
+
+def _bring_servers(scene: InitScene, due: t.Sequence[str], operation: Operation) -> None:
     """Have what the steps depend on run: what does not exist is created, what stands still is started.
 
     What runs is left as it is, for this is not the switch.
     """
-    release, model = scene.release, scene.release.model
-    servers = sorted(name for name in _init_plan.servers_of(model, due) if release.parts[name].replicas)
+    release = scene.release
+    servers = sorted(name for name in _init_plan.servers_of(release.model, due) if release.parts[name].replicas)
     if absent := _absent_servers(scene, due):
         _create(scene, absent)
         scene = scene.looked_at_again()
     resting = {each.service for name in servers for each in scene.snapshot.of(name) if _rests(scene, each)}
     ailing = {name for name in servers for each in scene.snapshot.of(name) if each.health not in ("", "healthy")}
+    cancelled = _cancelled(operation, resting)
+    manner = replace(operation.transaction().manner, cancelled=cancelled)
     bring_up(release, resting, resting | ailing, manner, scene.cli)
+
+
+def _cancelled(operation: Operation, servers: t.Collection[str]) -> t.Callable[[], ComposeFailure | None]:
+    """The failure of a phase that somebody has cancelled while it brought up what its steps depend on."""
+    cancellation = operation.cancellation
+    started = f"Services that they depend on were created or started: {', '.join(sorted(servers))}." if servers else ""
+
+    def failure() -> ComposeFailure | None:
+        told = cancellation.failure(f"No init step was run. {started}".strip())
+        return ComposeFailure(told.message, **{**told.facts, "changed": bool(servers)}) if cancellation.by else None
+
+    return failure
 
 
 def _create(scene: InitScene, services: t.Sequence[str]) -> None:
@@ -170,60 +185,6 @@ def _rests(scene: InitScene, container: t.Any) -> bool:
     return container.state in ("created", "exited") and not is_done(scene.release.model, container, None)
 
 
-def _taken_over(scene: InitScene, operation: Operation) -> Result:
-    """Write down that another host of the environment ran the steps; each must be among what that host proves."""
-    proven: t.Mapping[str, t.Any] = operation.options["proven"]
-    missing = [name for name in scene.steps if name not in proven]
-    if missing and not operation.check:
-        raise ComposeFailure(f"no proof was given for init step {', '.join(missing)}. Nothing was changed.")
-    proofs, contents, ledger = scene.proofs(), scene.contents(), scene.ledger
-    news = [name for name in scene.steps if proofs[name] is None and name in proven]
-    for name in news:
-        foreign = {**proven[name], "fingerprint": contents[name].fingerprint, "image": None, "lives_on": None}
-        ledger = ledger.ended(name, Success(**foreign))
-    if not operation.check:
-        _remember_selection(scene)
-        if news:
-            LedgerFile(scene.store.folder).write(replace(ledger, selection=scene.selection))
-    actions = [{"service": name, "action": "prove", "reason": f"ran on {proven[name]['host']}"} for name in news]
-    return _told(replace(scene, ledger=ledger), {}, actions)
-
-
 def _actions(due: t.Sequence[str], options: t.Mapping[str, t.Any]) -> list[dict[str, str]]:
     reason = "asked for" if options["run"] == "always" else "has not succeeded for this content"
     return [{"service": name, "action": "init", "reason": reason} for name in due]
-
-
-def _in_order(scene: InitScene, outcomes: t.Mapping[str, Outcome]) -> list[Outcome]:
-    """All steps: those of this operation, and what the ledger knows of the others."""
-    return [outcomes.get(each.service, each) for each in _init_scene.known(scene)]
-
-
-def _told(scene: InitScene, outcomes: t.Mapping[str, Outcome], actions: t.Sequence[dict[str, str]]) -> Result:
-    everything = _in_order(scene, outcomes)
-    return {**_facts(scene, everything), "changed": bool(actions), "actions": list(actions)}
-
-
-def _facts(scene: InitScene, outcomes: t.Sequence[Outcome]) -> Result:
-    current = scene.store.current()
-    proofs = {name: success for name, success in scene.proofs().items() if success}
-    return {
-        "project": scene.release.project,
-        "environment": scene.release.environment,
-        "release": current.number if current else None,
-        "services": _report.services_told(scene.snapshot),
-        "steps": [
-            {key: value for key, value in asdict(each).items() if value not in ("", None, ())} for each in outcomes
-        ],
-        "report": [_init_plan.line(each) for each in outcomes],
-        "proof": {name: asdict(success) for name, success in proofs.items()},
-        "ran_here": any(each.image is not None for entries in scene.ledger.succeeded.values() for each in entries),
-    }
-
-
-def _failed_services(outcomes: t.Sequence[Outcome]) -> list[dict[str, t.Any]]:
-    failed = [each for each in outcomes if each.outcome == _init_plan.FAILED]
-    return [
-        {"service": each.service, "cause": each.cause, "exit_code": each.exit_code, "log": list(each.log)}
-        for each in failed
-    ]

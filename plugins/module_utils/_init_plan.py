@@ -145,13 +145,17 @@ def line(outcome: Outcome) -> str:
     return f"{mark} {outcome.service} (exit {outcome.exit_code}, {outcome.seconds:.1f} s)"
 
 
-def failure_text(outcomes: t.Sequence[Outcome]) -> str:
-    """What a failed phase tells: the table, then each failed step with its cause, its log, and what to do."""
+def failure_text(outcomes: t.Sequence[Outcome], cancelled_by: str = "") -> str:
+    """What a failed phase tells: the table, then each failed step with its cause, its log, and what to do.
+
+    ``cancelled_by`` is the signal that ended it, if one did: then perhaps no step has failed.
+    """
     failed = [each for each in outcomes if each.outcome == FAILED]
+    ended = f"cancelled by {cancelled_by}" if cancelled_by and not failed else "failed"
     return "\n".join(
         [
             *(line(each) for each in outcomes),
-            "Init phase failed. Deployment aborted. The running containers are untouched.",
+            f"Init phase {ended}. Deployment aborted. The running containers are untouched.",
             *(_told_failure(each) for each in failed),
             "Retry with the same command when the cause is gone: steps that succeeded are not run again.",
         ]

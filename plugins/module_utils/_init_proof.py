@@ -10,7 +10,7 @@ import typing as t
 from ansible_collections.strata.compose.plugins.module_utils import _init_scene
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._init_scene import InitScene
-from ansible_collections.strata.compose.plugins.module_utils._ledger import Ledger, LedgerFile, Success
+from ansible_collections.strata.compose.plugins.module_utils._ledger import LedgerFile, Success
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
@@ -22,12 +22,12 @@ def require_proof(operation: Operation, images: t.Mapping[str, str]) -> list[dic
     Raises `ComposeFailure` when one of them has not succeeded for its present content. ``images`` are ids by name,
     for those that are here already.
     """
-    ledger = LedgerFile(operation.store.folder).read()
-    if not ledger.selection:
+    selection = LedgerFile(operation.store.folder).read().selection
+    if not selection:
         return []
-    scene = _init_scene.init_scene(operation.options, ledger.selection, operation.redactor)
+    scene = _init_scene.init_scene(operation.options, selection, operation.redactor)
     contents = scene.contents()
-    proofs = {name: _loose_proof(ledger, name, contents[name].fingerprint, images, scene) for name in scene.steps}
+    proofs = {name: _loose_proof(scene, name, contents[name].fingerprint, images) for name in scene.steps}
     missing = [name for name, success in proofs.items() if success is None]
     if missing:
         raise ComposeFailure(
@@ -39,13 +39,11 @@ def require_proof(operation: Operation, images: t.Mapping[str, str]) -> list[dic
     return [{"service": name, **_history(success)} for name, success in proofs.items() if success]
 
 
-def _loose_proof(
-    ledger: Ledger, name: str, fingerprint: str, images: t.Mapping[str, str], scene: InitScene
-) -> Success | None:
+def _loose_proof(scene: InitScene, name: str, fingerprint: str, images: t.Mapping[str, str]) -> Success | None:
     """A success with this content; an image that is still to be built or pulled is not compared."""
     image = images.get(scene.images[name])
-    found = [each for each in ledger.succeeded.get(name, ()) if each.fingerprint == fingerprint]
-    return next((each for each in reversed(found) if image is None or each.image in (None, image)), None)
+    found = [each for each in scene.ledger.succeeded.get(name, ()) if each.fingerprint == fingerprint]
+    return next((each for each in reversed(found) if image is None or each.is_for(image)), None)
 
 
 def _history(success: Success) -> dict[str, t.Any]:

@@ -13,6 +13,7 @@ import os
 import socket
 import time
 import typing as t
+import uuid
 from dataclasses import dataclass, field
 
 from ansible_collections.strata.compose.plugins.module_utils import _gate, _init_plan, _output
@@ -28,6 +29,9 @@ from ansible_collections.strata.compose.plugins.module_utils._signals import Can
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import moment
 from ansible_collections.strata.compose.plugins.module_utils._switch import POLL
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
+
+State = t.Mapping[str, t.Any]
+"""What the engine tells of the state of a step's container, and as ``Image`` the id of its image."""
 
 STANDING = ("exited", "dead", "created")
 
@@ -91,6 +95,7 @@ def _start(run: Run, name: str) -> None:
         run.outcomes[name] = _failed(name, "an earlier try with other content still runs: wait for its end", container)
         return
     if earlier:
+        _note_unseen(run, name, fingerprint, earlier)
         scene.cli.docker("rm", "--force", "--volumes", container)
     run.ledger.write(run.ledger.read().beginning(name, fingerprint))
     started = time.monotonic()
@@ -102,11 +107,22 @@ def _start(run: Run, name: str) -> None:
     run.outcomes[name] = _refused(run, name, completed.rc, completed.error_text, time.monotonic() - started)
 
 
-def _is_same_try(run: Run, name: str, fingerprint: str, state: t.Mapping[str, t.Any]) -> bool:
+def _is_same_try(run: Run, name: str, fingerprint: str, state: State) -> bool:
     """Whether the container that is there does, or has done, what the step is to do, without anybody having seen it."""
     is_noted = run.ledger.read().under_way.get(name) == fingerprint
-    has_succeeded = state["Status"] == "exited" and state["ExitCode"] == 0
-    return is_noted and (state["Status"] not in STANDING or has_succeeded)
+    is_same_image = state["Image"] == run.scene.snapshot.images.get(run.scene.images[name])
+    return is_noted and is_same_image and (state["Status"] not in STANDING or _has_succeeded(state))
+
+
+def _has_succeeded(state: State) -> bool:
+    return bool(state["Status"] == "exited" and state["ExitCode"] == 0)
+
+
+def _note_unseen(run: Run, name: str, fingerprint: str, state: State) -> None:
+    """Write down the success of a run that nobody saw to its end; it was in another image than the present one."""
+    if run.ledger.read().under_way.get(name) == fingerprint and _has_succeeded(state):
+        success = _ended(run, name, state)[1]
+        run.ledger.write(run.ledger.read().ended(name, success))
 
 
 def _begin(scene: InitScene) -> list[str]:
@@ -142,14 +158,14 @@ def _late(run: Run) -> str:
     return f"it did not end within {run.timeout:g} s (timeout) and was stopped"
 
 
-def _ended(run: Run, name: str, state: t.Mapping[str, t.Any]) -> tuple[Outcome, Success | None]:
+def _ended(run: Run, name: str, state: State) -> tuple[Outcome, Success | None]:
     """The end of a step, and what the ledger gets of it."""
-    if state["ExitCode"] or state["Status"] != "exited":
+    if not _has_succeeded(state):
         return _told(run, name, state, state.get("Error") or f"exited with code {state['ExitCode']}"), None
     outcome = _told(run, name, state, "")
     content = run.scene.looked_at_again().contents()[name]
     about = (outcome.seconds or 0.0, outcome.finished, socket.gethostname(), run.actor)
-    return outcome, Success(content.fingerprint, content.image, dict(content.lives_on), 0, *about)
+    return outcome, Success(content.fingerprint, state["Image"], dict(content.lives_on), 0, *about, uuid.uuid4().hex)
 
 
 def _note(run: Run, name: str, outcome: Outcome, success: Success | None) -> None:
@@ -161,7 +177,7 @@ def _note(run: Run, name: str, outcome: Outcome, success: Success | None) -> Non
         run.scene.cli.docker("rm", "--force", "--volumes", container_of(run, name))
 
 
-def _told(run: Run, name: str, state: t.Mapping[str, t.Any], cause: str) -> Outcome:
+def _told(run: Run, name: str, state: State, cause: str) -> Outcome:
     container = container_of(run, name)
     return Outcome(
         service=name,
@@ -215,7 +231,7 @@ def _states(run: Run, names: t.Sequence[str]) -> dict[str, dict[str, t.Any]]:
     told = parsed_json(completed) or []
     if len(told) < len(names) and "no such container" not in completed.error_text.lower():
         raise ComposeFailure(f"the engine does not tell of the init steps that run: {completed.error_text}")
-    return {by_container[each["Name"].lstrip("/")]: each["State"] for each in told}
+    return {by_container[each["Name"].lstrip("/")]: {**each["State"], "Image": each["Image"]} for each in told}
 
 
 def seconds_between(started: str, finished: str) -> float:

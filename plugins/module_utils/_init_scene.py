@@ -8,6 +8,7 @@ Private to strata.compose.
 
 from __future__ import annotations
 
+import functools
 import os
 import typing as t
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from dataclasses import dataclass, replace
 from ansible_collections.strata.compose.plugins.module_utils import _init_plan
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, parsed_json
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._history import good
+from ansible_collections.strata.compose.plugins.module_utils._init_folders import with_folders
 from ansible_collections.strata.compose.plugins.module_utils._init_plan import Outcome
 from ansible_collections.strata.compose.plugins.module_utils._ledger import Content, Ledger, LedgerFile, Success
 from ansible_collections.strata.compose.plugins.module_utils._model import selected_with_dependencies
@@ -52,10 +55,14 @@ class InitScene:
 
     def looked_at_again(self) -> InitScene:
         snapshot = observe(self.cli, self.release.project, self.release.image_names)
-        return replace(self, snapshot=snapshot, ledger=LedgerFile(self.store.folder).read())
+        return replace(self, snapshot=snapshot, ledger=_ledger(self.store, self.images))
 
-    def contents(self) -> dict[str, Content]:
+    def contents(self) -> t.Mapping[str, Content]:
         """What each step would be run with now."""
+        return self._contents
+
+    @functools.cached_property
+    def _contents(self) -> dict[str, Content]:
         made = volumes_made(self.cli, self.release, self.steps)
         return {name: self._content(name, made) for name in self.steps}
 
@@ -90,8 +97,24 @@ def init_scene(options: Options, selection: t.Mapping[str, t.Any], redactor: Red
         learn_secrets(redactor, last, ())
     release = resolved(wide, cli, redactor)
     steps = _init_plan.select(release.model, selection, _foreign(project, selection["file"], release, cli))
+    release = with_folders(release, steps, project.directory)
     snapshot = observe(cli, project.name, release.image_names)
-    return InitScene(cli, store, release, snapshot, selection, steps, LedgerFile(store.folder).read())
+    ledger = _ledger(store, {name: release.parts[name].image_name for name in steps})
+    return InitScene(cli, store, release, snapshot, selection, steps, ledger)
+
+
+def _ledger(store: ReleaseStore, images: t.Mapping[str, str]) -> Ledger:
+    """The ledger; a word that awaited its image is for the one that was deployed next."""
+    ledger = LedgerFile(store.folder).read()
+    if not any(each.awaits_image for entries in ledger.succeeded.values() for each in entries):
+        return ledger
+    served = [store.load(number) for number in good(store.history())]
+
+    def deployed(step: str, word: Success) -> str | None:
+        later = (each.image_ids.get(images.get(step, "")) for each in served if each.number > word.after)
+        return next(filter(None, later), None)
+
+    return ledger.with_images(deployed)
 
 
 def selection_of(options: Options) -> dict[str, t.Any]:

@@ -34,22 +34,44 @@ class Success:
 
     fingerprint: str
     image: str | None
-    """id of the image it ran in, ``None`` when another host of the environment ran it"""
+    """id of the image it ran in; of a word the id that the image had on this host, ``None`` while it is to come"""
     lives_on: t.Mapping[str, str] | None
-    """as in `Content`, ``None`` when another host ran it"""
+    """as in `Content`, ``None`` when another host of the environment ran it and this is only its word"""
     exit_code: int
     seconds: float
     finished: str
     host: str
     actor: str
+    run: str = ""
+    """names this run of the step, on each host that has it written down"""
+    there: str | None = None
+    """of a word: id of the image on the host that ran the step; hosts that build for themselves have others"""
+    after: int = 0
+    """of a word: number of the newest release that this host had when it took it"""
+
+    @property
+    def awaits_image(self) -> bool:
+        """Whether this is a word for an image that the host gets yet."""
+        return self.lives_on is None and self.image is None
 
     def proves(self, content: Content) -> bool:
         """Whether nothing that the step depends on has changed since, as far as this host can tell."""
         return (
             self.fingerprint == content.fingerprint
-            and self.image in (None, content.image)
+            and self.is_for(content.image)
             and (self.lives_on is None or self.lives_on == content.lives_on)
         )
+
+    def is_for(self, image: str | None) -> bool:
+        """Whether the step ran in an image; an image that is not here speaks against nobody's word."""
+        if self.lives_on is not None:
+            return self.image == image
+        return image is None or self.awaits_image or image in (self.image, self.there)
+
+    def as_word(self, image: str | None, after: int) -> Success:
+        """What another host, on which the image has another id, writes down of this run."""
+        there = self.image if self.lives_on is not None else self.there
+        return replace(self, image=image, lives_on=None, there=there, after=after)
 
 
 @dataclass(frozen=True)
@@ -66,6 +88,26 @@ class Ledger:
     def proof(self, service: str, content: Content) -> Success | None:
         """The newest success of a service with this content."""
         return next((each for each in reversed(self.succeeded.get(service, ())) if each.proves(content)), None)
+
+    def runs_outdated(self, service: str, content: Content) -> set[str]:
+        """The runs of the same model and files that are known here and prove nothing for the image or the data now."""
+        known = [each for each in self.succeeded.get(service, ()) if each.fingerprint == content.fingerprint]
+        return set() if self.proof(service, content) else {each.run for each in known}
+
+    def knows(self, service: str, run: str) -> bool:
+        return any(each.run == run for each in self.succeeded.get(service, ()))
+
+    def with_images(self, image_of: t.Callable[[str, Success], str | None]) -> Ledger:
+        """With the images of words that await theirs, as far as they are told."""
+        return replace(
+            self,
+            succeeded={
+                name: tuple(
+                    replace(each, image=image_of(name, each)) if each.awaits_image else each for each in entries
+                )
+                for name, entries in self.succeeded.items()
+            },
+        )
 
     def beginning(self, service: str, fingerprint: str) -> Ledger:
         """With a run that is about to start."""

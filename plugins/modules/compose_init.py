@@ -14,9 +14,14 @@ description:
     must exit with code 0. M(strata.compose.compose_env) then refuses to deploy what its steps have not succeeded for.
   - A step that succeeded is not run again for the same content, that is, its part of the resolved layers, the content
     of its files, its image, and the volumes that it works on. A ledger on the host keeps that.
+  - A mounted folder is content of a step if the step mounts it read-only (C(:ro)) and it lies in O(project_dir), such
+    as a folder of SQL files. Folders in it that some service can write to are left out, and so are C(.git), C(.hg),
+    C(.svn) and C(__pycache__). More than 50000 entries or 1 GiB in it are an error, and so is what cannot be read.
+  - A folder that a step mounts writable is data. A new file in it does not make the step run again.
   - Services that the steps depend on and that do not run, such as the database of a first deployment, are started
     first. What runs is left as it is.
-  - A step whose operation was killed goes on. The next operation awaits its end and does not start it again.
+  - A step whose operation was killed goes on. The next operation awaits its end and does not start it again, unless the
+    step has other content or another image by now.
 author:
   - The strata.compose authors (@strata-collections)
 extends_documentation_fragment:
@@ -107,6 +112,10 @@ options:
     description:
       - RV(proof) of another host of the environment, which ran the steps for all of them. It is written down here, and
         nothing is run. The role P(strata.compose.init#role) does that for environments of several hosts.
+      - Refused where this host has other content of a step than the other had, and where this host had written the same
+        run down before its image or its data changed. The image may have another ID here, as where hosts build it
+        for themselves. The word is for the image that is here, or if there is none, or with V(always) for O(build) or
+        O(pull), for the one that is deployed next.
     type: dict
 seealso:
   - module: strata.compose.compose_env
@@ -228,6 +237,23 @@ proof:
     - What the ledger says of each step that has succeeded for its present content, for O(proven) on other hosts.
   returned: success, and failure of a step
   type: dict
+runs:
+  description: The runs of the steps that RV(proof) is made of.
+  returned: always
+  type: list
+  elements: str
+lacking:
+  description: The steps that have not succeeded for their present content.
+  returned: always
+  type: list
+  elements: str
+outdated:
+  description:
+    - The runs of steps in RV(lacking), for the same model and files, that this host has written down. It takes no other
+      host's word for them, for its images or data have changed since.
+  returned: always
+  type: list
+  elements: str
 ran_here:
   description: Whether this host has run steps itself, now or for an earlier content.
   returned: success, and failure of a step

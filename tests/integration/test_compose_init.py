@@ -118,6 +118,19 @@ def test_step_runs_again_for_another_content_and_the_others_do_not(project: Envi
     assert not succeed(project).changed, "the first content has succeeded before"
 
 
+def test_step_runs_again_for_a_new_file_in_a_folder_that_it_mounts_read_only(project: Environment) -> None:
+    project.write("sql/001.sql", "1")
+    write(project, {"migrate": step(volumes=["./runs:/runs", "./sql:/sql:ro"])})
+    succeed(project)
+    assert not succeed(project).changed, "what the step writes is no content of it"
+    project.deploy()
+    project.write("sql/002.sql", "2")
+    write(project, {"migrate": step(volumes=["./runs:/runs", "./sql:/sql:ro"])}, web=service(environment={"A": "1"}))
+    assert project.run().result["error_kind"] == "init_missing"
+    assert outcomes(succeed(project)) == {"migrate": "succeeded"}
+    assert project.deploy().actions == {("web", "recreate")}
+
+
 def test_step_runs_again_in_a_rebuilt_image_and_before_the_switch(project: Environment) -> None:
     project.write("Dockerfile", f"FROM {IMAGE}\nRUN echo 1 > /version\n")
     image = f"{project.folder.name}:built"

@@ -112,6 +112,11 @@ def test_failure_tells_table_cause_log_and_what_to_do():
     ]
 
 
+def test_phase_that_was_cancelled_between_its_steps_has_not_failed():
+    outcomes = [_init_plan.Outcome("migrate", _init_plan.PENDING)]
+    assert "Init phase cancelled by SIGTERM. Deployment aborted." in _init_plan.failure_text(outcomes, "SIGTERM")
+
+
 def test_ledger_is_read_as_it_was_written(tmp_path):
     ledger = Ledger(
         {"profile": "init", "steps": None, "file": None}, {"migrate": (Success(**SUCCESS),)}, {"seed": "f2"}
@@ -121,6 +126,29 @@ def test_ledger_is_read_as_it_was_written(tmp_path):
     file.write(ledger)
     assert file.read() == ledger
     assert (tmp_path / "init.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_word_of_a_word_tells_of_the_same_run():
+    ran = Success(**SUCCESS, run="r1")
+    word = ran.as_word("i2", 7)
+    assert (word.run, word.image, word.there, word.after, word.lives_on) == ("r1", "i2", "i1", 7, None)
+    assert word.as_word("i3", 0).there == "i1"
+
+
+def test_runs_are_outdated_when_they_are_of_the_same_files_and_prove_nothing():
+    runs = {"r1": "i1", "r2": "i2"}
+    entries = [Success(**{**SUCCESS, "image": image}, run=run) for run, image in runs.items()]
+    other = Success(**{**SUCCESS, "fingerprint": "f0"}, run="r0")
+    ledger = Ledger(succeeded={"migrate": (other, *entries)})
+    assert ledger.runs_outdated("migrate", Content("f1", "i3", {"data": "then"})) == {"r1", "r2"}
+    assert ledger.runs_outdated("migrate", Content("f1", "i2", {"data": "then"})) == set()
+
+
+def test_only_words_that_await_their_image_are_given_one():
+    waiting = Success(**{**SUCCESS, "image": None, "lives_on": None})
+    ledger = Ledger(succeeded={"migrate": (Success(**SUCCESS), waiting, waiting.as_word("i2", 1))})
+    images = [each.image for each in ledger.with_images(lambda _name, _word: "i9").succeeded["migrate"]]
+    assert images == ["i1", "i9", "i2"]
 
 
 def test_ledger_keeps_each_success_once_and_forgets_the_oldest():

@@ -22,7 +22,7 @@ from ansible_collections.strata.compose.plugins.module_utils._operations import 
 from ansible_collections.strata.compose.plugins.module_utils._output import write_line
 from ansible_collections.strata.compose.plugins.module_utils._record import audited
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
-from ansible_collections.strata.compose.plugins.module_utils._release import ReleaseStore
+from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._settle import settle
 from ansible_collections.strata.compose.plugins.module_utils._signals import cancellable
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import observe

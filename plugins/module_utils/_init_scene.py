@@ -23,7 +23,8 @@ from ansible_collections.strata.compose.plugins.module_utils._ledger import Cont
 from ansible_collections.strata.compose.plugins.module_utils._model import selected_with_dependencies
 from ansible_collections.strata.compose.plugins.module_utils._project import Project
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
-from ansible_collections.strata.compose.plugins.module_utils._release import Release, ReleaseStore
+from ansible_collections.strata.compose.plugins.module_utils._release import Release
+from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._resolve import resolved
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe

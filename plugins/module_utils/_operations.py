@@ -20,7 +20,7 @@ from ansible_collections.strata.compose.plugins.module_utils._journal import Jou
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._project import find_env_files
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
-from ansible_collections.strata.compose.plugins.module_utils._release import ReleaseStore
+from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_generated
 from ansible_collections.strata.compose.plugins.module_utils._signals import Cancellation, cancellable

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from ansible_collections.strata.compose.plugins.module_utils import _history, _images, _step
 from ansible_collections.strata.compose.plugins.module_utils._history import FAILED, GOOD, UNDER_WAY
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
-from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release, ReleaseStore
+from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
+from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options, Scene
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
 from ansible_collections.strata.compose.plugins.module_utils._step import Step

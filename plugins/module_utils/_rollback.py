@@ -15,7 +15,8 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 from ansible_collections.strata.compose.plugins.module_utils._inputs import files_of_service
 from ansible_collections.strata.compose.plugins.module_utils._journal import PREPARE, Journal, JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
-from ansible_collections.strata.compose.plugins.module_utils._release import Release, ReleaseStore
+from ansible_collections.strata.compose.plugins.module_utils._release import Release
+from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import observe

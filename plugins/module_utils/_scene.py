@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from ansible_collections.strata.compose.plugins.module_utils import _model, _plan, _step
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
-from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release, ReleaseStore
+from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
+from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._resolve import (
     require_services,
     resolved,

@@ -23,7 +23,8 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 from ansible_collections.strata.compose.plugins.module_utils._output import Output, file_name, open_output
 from ansible_collections.strata.compose.plugins.module_utils._project import find_env_files
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
-from ansible_collections.strata.compose.plugins.module_utils._release import Release, ReleaseStore
+from ansible_collections.strata.compose.plugins.module_utils._release import Release
+from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_generated, learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._sources import name_of, variables_of
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of

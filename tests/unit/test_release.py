@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release, ReleaseStore, parts_of
+from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release, parts_of
+from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
 
 from tests.unit.tables import each, table
 

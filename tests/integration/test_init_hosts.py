@@ -111,7 +111,8 @@ class Fleet:
         told = {"all": {"hosts": own, "vars": {**shared, "ansible_connection": "local"}}}
         self.inventory, self.playbook = folder / "hosts.yml", folder / "play.yml"
         self.inventory.write_text(yaml.safe_dump(told))
-        play = {"hosts": "all", "gather_facts": False, "roles": ["strata.compose.init"]}
+        batches = {"serial": "{{ batch | default('100%') }}", "max_fail_percentage": 0}
+        play = {"hosts": "all", "gather_facts": False, **batches, "roles": ["strata.compose.init"]}
         self.playbook.write_text(yaml.safe_dump([play]))
 
     def init(self, *arguments: str, **variables: Any) -> str:
@@ -137,6 +138,19 @@ def test_step_runs_once_on_all_hosts_when_the_tag_of_its_image_has_moved(
     assert runs(project) == ["migrate"]
     move(project, 2)
     fleet.init()
+    assert len(runs(project)) == 2
+    assert fleet.due() == set()
+
+
+def test_step_runs_once_in_batches_when_the_tag_of_its_image_has_moved(
+    project: Environment, image: str, fleet: Fleet
+) -> None:
+    write(project, {"migrate": step(image=image)})
+    fleet.init()
+    move(project, 2)
+    fleet.init("--check")
+    assert len(runs(project)) == 1
+    fleet.init(batch=1)
     assert len(runs(project)) == 2
     assert fleet.due() == set()
 

@@ -115,6 +115,18 @@ def test_two_jobs_at_once_migrate_once(fleet: list[Any]) -> None:
     assert rows(fleet, version) == 1
 
 
+def test_migration_runs_once_more_when_the_tag_of_its_image_has_moved_on_every_host(fleet: list[Any]) -> None:
+    version, image = next(versions), "counter-migrations:moving"
+    for times in (1, 2):
+        for host in fleet:  # each builds for itself, so the ids differ from host to host
+            host.shell(f"printf 'FROM postgres:17\\nLABEL times={times}\\n' | docker build --quiet --tag {image} -")
+        for _again in range(2):
+            deploy(counter_version=version, counter_image=image)
+            assert rows(fleet, version) == times
+    for host in fleet:
+        host.shell(f"docker image rm {image}")
+
+
 def test_failed_migration_leaves_every_host_untouched(fleet: list[Any]) -> None:
     version, before = next(versions), ids(fleet)
     printed = deploy(counter_version=version, counter_migration="echo no such column; exit 3", code=2)

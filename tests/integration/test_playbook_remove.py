@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,46 @@ def test_it_leaves_nothing(environment: Environment, tmp_path: Path, given: bool
     assert not environment.folder.exists()
     assert [path for path in state.rglob("*") if path.name != "files"] == []
     environment.folder.mkdir()  # the fixture removes it
+
+
+def test_files_that_another_environment_was_deployed_from_stay(environment: Environment, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "compose.yml").write_text(yaml.safe_dump({"services": {"web": service()}}))
+    variables = {
+        "compose_env_project_dir": str(environment.folder),
+        "compose_env_state_dir": str(environment.state_dir),
+        "compose_env_stable_for": 1,
+        "deploy_source": str(source),
+    }
+
+    def play(name: str, **extra: str) -> None:
+        done = ansible_playbook(f"playbooks/{name}.yml", "-e", json.dumps({**variables, **extra}))
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    other = replace(environment, name="prod")
+    try:
+        for name in ("dev", "prod"):
+            play("deploy", compose_env_environment=name)
+        play("remove", compose_env_environment="dev", compose_env_confirm="dev")
+        assert environment.containers() == []
+        assert (environment.folder / "compose.yml").exists()
+        assert [each.status for each in other.containers("web")] == ["running"]
+        play("remove", compose_env_environment="prod", compose_env_confirm="prod")
+        assert not environment.folder.exists()
+    finally:
+        other.clean_up()
+        environment.folder.mkdir(exist_ok=True)  # the fixture removes it
+
+
+def test_files_that_were_not_brought_stay(environment: Environment) -> None:
+    """They are somebody's own, such as a checkout."""
+    environment.write("compose.yml", {"services": {"web": service()}})
+    environment.deploy()
+    told = environment.options("compose_env", {})
+    variables = {f"compose_env_{name}": value for name, value in told.items()}
+    done = ansible_playbook("playbooks/remove.yml", "-e", json.dumps({**variables, "compose_env_confirm": "dev"}))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert environment.containers() == []
+    assert not (environment.state_dir / environment.project).exists()
+    assert (environment.folder / "compose.yml").exists()

@@ -129,6 +129,7 @@ def fleet(project: Environment, tmp_path: Path) -> Fleet:
     return Fleet(project, tmp_path)
 
 
+@pytest.mark.thorough
 def test_step_runs_once_on_all_hosts_when_the_tag_of_its_image_has_moved(
     project: Environment, image: str, fleet: Fleet
 ) -> None:
@@ -155,6 +156,7 @@ def test_step_runs_once_in_batches_when_the_tag_of_its_image_has_moved(
     assert fleet.due() == set()
 
 
+@pytest.mark.thorough
 def test_host_that_was_away_takes_the_word_of_those_that_were_there(
     project: Environment, image: str, fleet: Fleet
 ) -> None:

@@ -65,6 +65,7 @@ def test_going_back_removes_the_services_that_the_cut_off_release_added(serving:
     require_consistent(serving)
 
 
+@pytest.mark.thorough
 def test_containers_that_were_there_before_stay_when_the_release_goes_back(serving: Environment) -> None:
     """A container that no release has is not ours to remove."""
     labels = {"project": serving.project, "service": "foreign", "oneoff": "False", "container-number": "1"}
@@ -104,6 +105,7 @@ def test_deployment_that_was_rolled_back_is_in_the_audit_log(serving: Environmen
     assert [(each.get("outcome"), each["release"]) for each in audit_of(serving)] == [(None, 1), ("rolled_back", 1)]
 
 
+@pytest.mark.thorough
 def test_passwords_of_both_releases_are_masked_when_settling_fails(serving: Environment) -> None:
     serving.write("flag.txt", "good")
     script = "cat /flag | grep -q good && exec sleep 3600; echo my password is $$DB_PASSWORD; exit 5"
@@ -164,6 +166,7 @@ def test_signal_does_not_cut_off_what_has_begun(environment: Environment, state:
     assert {each.status for each in environment.containers()} == ({"exited"} if state == "stopped" else set())
 
 
+@pytest.mark.thorough
 def test_killed_roll_back_gives_the_users_tag_back(environment: Environment, engine: docker.DockerClient) -> None:
     tag = f"{environment.folder.name}:moving"
     engine.images.get(IMAGE).tag(tag)
@@ -202,7 +205,10 @@ def test_damaged_records_are_told_with_their_path(serving: Environment) -> None:
     assert f"{record} is damaged" in serving.run().message
 
 
-@pytest.mark.parametrize("name", ["202401011200_{}", "my___{}", "{}_", "a_-{}"])
+@pytest.mark.parametrize(
+    "name",
+    ["202401011200_{}_", *(pytest.param(each, marks=pytest.mark.thorough) for each in ("my___{}", "{}_", "a_-{}"))],
+)
 def test_projects_of_any_name_are_settled_and_come_back(name: str, tmp_path: Path, engine: docker.DockerClient) -> None:
     """Twelve digits begin the names that Compose gives to leftovers, and not every project name may name an image."""
     folder = tmp_path / name.format(uuid.uuid4().hex[:8])

@@ -82,8 +82,13 @@ BAD = {
     "never healthy": {"healthcheck": {"test": ["CMD", "false"], "interval": "1s", "start_period": "600s"}},
 }
 
+FEW = ("exits at once", "never healthy")
+"""Kinds that are always tried; tests/faults has many more."""
 
-@pytest.mark.parametrize("kind", BAD)
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(each, marks=() if each in FEW else pytest.mark.thorough) for each in BAD]
+)
 def test_bad_release_is_rolled_back(serving: Environment, kind: str) -> None:
     idle = serving.ids()["idle"]
     bad = {**GOOD["web"], "environment": {"RELEASE": "two"}, **BAD[kind]}

@@ -60,7 +60,7 @@ unit: venv ## pure tests, in milliseconds
 
 .PHONY: integration
 integration: images ## tests on a real engine
-	pytest tests/integration --numprocesses 4 --dist loadfile -m "not thorough"
+	pytest tests/integration --numprocesses 5 --dist loadfile -m "not thorough"
 
 .PHONY: molecule
 molecule: images ## the roles and playbooks, by molecule

@@ -143,6 +143,7 @@ def test_step_runs_once_on_all_hosts_when_the_tag_of_its_image_has_moved(
     assert fleet.due() == set()
 
 
+@pytest.mark.thorough
 def test_step_runs_once_in_batches_when_the_tag_of_its_image_has_moved(
     project: Environment, image: str, fleet: Fleet
 ) -> None:

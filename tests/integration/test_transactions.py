@@ -256,6 +256,7 @@ def test_rolled_back_goes_to_the_last_good_release_or_to_the_one_given(serving: 
     assert serving.deploy().actions == {("web", "recreate")}, "the files still say release 3"
 
 
+@pytest.mark.thorough
 def test_rolled_back_skips_releases_that_failed(serving: Environment) -> None:
     serving.write("compose.yml", {"services": {**GOOD, "web": {**GOOD["web"], "command": ["false"]}}})
     assert serving.run().failed
@@ -283,6 +284,7 @@ def test_failed_releases_never_push_out_those_that_served(serving: Environment) 
     assert serving.variable("web", "RELEASE") == "six"
 
 
+@pytest.mark.thorough
 def test_rolled_back_never_returns_to_a_release_that_was_left_by_a_roll_back(serving: Environment) -> None:
     deploy_releases(serving, "two", "three")
     assert serving.deploy(state="rolled_back").result["release"] == 2

@@ -75,11 +75,16 @@ def is_pinned(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def tags_as_before(cli: Cli, moved: t.Mapping[str, tuple[str, str]]) -> t.Iterator[None]:
-    """Let image names mean what they meant in an earlier release, and afterwards what the user made of them."""
-    for name, (earlier, _today) in moved.items():
-        cli.docker("tag", earlier, with_tag(name))
+def tags_as_before(cli: Cli, moved: t.Mapping[str, tuple[str, str]], uncut: t.ContextManager[None]) -> t.Iterator[None]:
+    """Let image names mean what they meant in an earlier release, and afterwards what the user made of them.
+
+    ``uncut`` keeps signals from ending the CLI while it gives the names away: the engine may have its request by then,
+    and carry it out after the one that takes the name back.
+    """
     try:
+        with uncut:
+            for name, (earlier, _today) in moved.items():
+                cli.docker("tag", earlier, with_tag(name))
         yield
     finally:
         restore_tags(cli, {name: today for name, (_earlier, today) in moved.items()})

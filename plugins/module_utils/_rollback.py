@@ -46,7 +46,8 @@ def scene(operation: Operation) -> t.Iterator[Scene]:
     if not moved:
         yield found
         return
-    with _noted(operation, found), _images.tags_as_before(cli, moved):
+    uncut = operation.cancellation.held("Nothing was changed.")
+    with _noted(operation, found), _images.tags_as_before(cli, moved, uncut):
         yield found
 
 

@@ -155,7 +155,7 @@ def go_back(
     tags = {**{name: today for name, (_earlier, today) in moved.items()}, **journal.tags}
     journal = journal_file.advance(journal, tags=tags)
     manner = replace(transaction.manner, cancelled=lambda: None)
-    with _images.tags_as_before(scene.cli, moved):
+    with _images.tags_as_before(scene.cli, moved, contextlib.nullcontext()):
         after = _switched(earlier, steps, journal_file, journal, manner)
     after = scene_of_earlier(after, last)
     _record.committed(after, last, steps, transaction.began, transaction.author)

@@ -21,6 +21,7 @@ from typing import Any
 import docker
 import pytest
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._deploy import roll_back
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
@@ -526,6 +527,47 @@ def test_cancelled_when_all_is_ready_touches_no_container(serving: Environment) 
     assert serving.ids() == before
     assert scene.store.history()[-1]["outcome"] == "failed"
     require_consistent(serving)
+
+
+class Interrupted(Cli):
+    """A CLI whose user is told to end, by SIGTERM, each time it is about to give an image a name."""
+
+    def __init__(self, cancellation: Cancellation) -> None:
+        super().__init__("/", None, 60)
+        self.cancellation = cancellation
+        self.given: list[str] = []
+
+    def docker(self, *arguments: str, **options: Any) -> Any:
+        if arguments[0] == "tag" and not self.cancellation.by:
+            self.cancellation.told(signal.SIGTERM, None)
+        told = super().docker(*arguments, **options)
+        self.given += [arguments[1]] if arguments[0] == "tag" else []
+        return told
+
+
+def test_roll_back_that_is_cancelled_while_names_move_gives_them_back_in_order(
+    serving: Environment, engine: docker.DockerClient
+) -> None:
+    """A CLI that is ended may leave the engine a request which is carried out after the one that takes it back."""
+    tag = f"{serving.folder.name}:moving"
+    images = []
+    for label in ("one", "two"):
+        base = engine.containers.create(IMAGE, ["true"])
+        images.append(base.commit(*tag.split(":"), changes=[f"LABEL own={label}"]).id)
+        base.remove()
+        serving.write("compose.yml", {"services": {**GOOD, "web": {**GOOD["web"], "image": tag}}})
+        serving.deploy()
+    operation = prepared(serving)[1]
+    cli = Interrupted(operation.cancellation)
+    operation = replace(operation, cli=cli, options={**operation.options, "state": "rolled_back"})
+    with pytest.raises(ComposeFailure, match=r"cancelled by SIGTERM\. Nothing was changed"):
+        roll_back(operation)
+    assert cli.given[0] == images[0]
+    assert set(cli.given[1:]) == {images[1]}
+    assert engine.images.get(tag).id == images[1]
+    require_consistent(serving)
+    serving.clean_up()
+    engine.images.remove(tag, force=True)
 
 
 def test_two_at_once_never_collide(serving: Environment) -> None:

@@ -96,6 +96,8 @@ def _scene(operation: Operation, journal: Journal) -> Scene:
 
 def _cause_to_go_back(scene: Scene, journal: Journal, transaction: Transaction) -> str:
     """Why the release cannot serve; empty when all its containers are there and pass the gate: it is committed then."""
+    if journal.phase == _journal.BACK:
+        return "The way back was under way already."
     if journal.phase != _journal.GATE:
         return "Its containers were not all there yet."
     made = _made(scene, journal)

@@ -46,7 +46,7 @@ lint: venv ## ruff, mypy, ansible-lint
 	ruff format --check .
 	MYPYPATH=.ansible/collections mypy --namespace-packages --explicit-package-bases \
 	    -p ansible_collections.strata.compose.plugins
-	mypy tests/images tests/lab
+	mypy tests/images tests/lab tests/property
 	mypy --follow-imports silent tests/faults
 	ansible-lint
 
@@ -67,10 +67,17 @@ molecule: images ## the roles and playbooks, by molecule
 	@molecule destroy --scenario-name default > /dev/null 2>&1 # what an interrupted run left: molecule trusts its notes
 	molecule test --all --no-command-borders
 
+.PHONY: property
+property: images ## random environments and operations: 12 cells, or CELLS=all, SHARD=2/6, SEED=123; resumes
+	CELLS="$(CELLS)" SHARD="$(SHARD)" SEED="$(SEED)" pytest tests/property --numprocesses 2 --dist worksteal
+
 .PHONY: faults
-faults: images ## deployments that are killed, cancelled, cut off; options as in FAULTS="-k gate"
+faults: images ## deployments that are killed, cancelled, cut off; FAULTS="-k gate" for some, SHARD=2/6 for the property test's
+ifndef SHARD
 	$(AS_ROOT) .venv/bin/python -m pytest tests/faults --numprocesses 2 --dist worksteal $(FAULTS)
 	$(if $(FAULTS),,pytest tests/integration -m thorough --dist loadfile --numprocesses 2)
+endif
+	$(if $(FAULTS),,@$(MAKE) property CELLS=all)
 
 .PHONY: faults-postgres
 faults-postgres: images ## databases whose operations are killed or whose disk is full, at random moments
@@ -87,7 +94,7 @@ checks: engine # the images are built meanwhile
 	wait $$building || { cat .cache/images.log; failed=images; }; [[ ! $$failed ]]
 
 .PHONY: test
-test: checks integration faults-fast molecule ## lint, sanity, unit, integration, faults-fast, molecule
+test: checks integration property faults-fast molecule ## lint, sanity, unit, integration, property, faults-fast, molecule
 
 .PHONY: bench
 bench: images ## timings beside the rival's and Compose's own; options as in BENCH="--rows 1,2 --quick"

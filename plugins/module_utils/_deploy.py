@@ -63,7 +63,9 @@ def made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Res
         return {**told(scene, (), scene.last), **compared}
     acquired = _acquired(scene, images)
     ready = expected.looked_at_again() if images else expected
-    return {**_carry_out(ready, acquired, operation), **compared}
+    result = _carry_out(ready, acquired, operation)
+    warnings = [*compared.pop("warnings", ()), *result.pop("warnings", ())]
+    return {**result, **compared, **({"warnings": warnings} if warnings else {})}
 
 
 def _warned(scene: Scene, steps: t.Sequence[Step]) -> dict[str, t.Any]:
@@ -118,9 +120,15 @@ def _carry_out(scene: Scene, acquired: t.Sequence[dict[str, str]], operation: Op
 
     steps = scene.steps()
     transaction = operation.transaction(_require_init(scene, (), operation))
-    after, release = _transaction.carry_out(scene, steps, transaction) if steps else _kept(scene, transaction)
+    if not steps:
+        after, release = _kept(scene, transaction)
+        between = _report.actions_between(scene.snapshot, after.snapshot, steps)
+        return told(after, [*acquired, *between], release)
+    switched = _transaction.carry_out(scene, steps, transaction)
+    after = switched.scene
     between = _report.actions_between(scene.snapshot, after.snapshot, steps)
-    return told(after, [*acquired, *between], release)
+    warned = {"warnings": list(switched.differences)} if switched.differences else {}
+    return {**told(after, [*acquired, *between], after.release), **warned}
 
 
 def _kept(scene: Scene, transaction: Transaction) -> tuple[Scene, Release]:

@@ -178,7 +178,7 @@ def _create(scene: InitScene, services: t.Sequence[str]) -> None:
     path = os.path.join(scene.store.folder, "init", "compose.json")
     replace_file(path, as_json(release.model, sort_keys=True, default=dict))
     begin = compose.from_release(release, path)
-    scene.cli.compose(*begin, *compose.create(services, False, None), variables=release.variables)
+    scene.cli.compose(*begin, *compose.create(services, replace=False, timeout=None), variables=release.variables)
 
 
 def _rests(scene: InitScene, container: t.Any) -> bool:

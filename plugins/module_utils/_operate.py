@@ -22,7 +22,7 @@ from ansible_collections.strata.compose.plugins.module_utils._scene import Optio
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL, Snapshot, observe
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
-from ansible_collections.strata.compose.plugins.module_utils._switch import start_and_gate
+from ansible_collections.strata.compose.plugins.module_utils._switch import settle_down, start_and_gate
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
 if t.TYPE_CHECKING:
@@ -52,7 +52,9 @@ def start(operation: Operation) -> Result:
     steps = _plan.plan_start(release.model, before, release.made)
     if steps and not operation.check:
         with _brought_to_an_end(operation):
-            start_and_gate(release, steps, operation.transaction().manner, operation.cli)
+            manner = operation.transaction().manner
+            settle_down(steps, manner, operation.cli)
+            start_and_gate(release, steps, manner, operation.cli)
     return _told(operation, before, steps)
 
 

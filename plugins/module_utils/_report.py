@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils import _step
+from ansible_collections.strata.compose.plugins.module_utils._deed import actions_on
 from ansible_collections.strata.compose.plugins.module_utils._differences import changed_fields, shown
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
 
@@ -32,7 +33,7 @@ def actions_between(before: Snapshot, after: Snapshot, planned: t.Sequence[Step]
     found = [
         (name, action)
         for name in sorted({*before.services, *after.services})
-        for action in _actions(before.of(name), after.of(name))
+        for action in actions_on(before.of(name), after.of(name))
         # Only what was asked to stop was stopped: a job that ends meanwhile ends by itself.
         if action != _step.STOP or (name, action) in reasons
     ]
@@ -94,32 +95,3 @@ def _unhappiness(container: Container) -> tuple[bool, bool, bool]:
         container.health == "unhealthy",
         bool(container.health == "starting"),
     )
-
-
-def _actions(before: t.Sequence[Container], after: t.Sequence[Container]) -> t.Iterator[str]:
-    """What happened to one service's containers; several actions when it was scaled and repaired at once."""
-    old, new = {each.id: each for each in before}, {each.id: each for each in after}
-    gone, come = old.keys() - new.keys(), new.keys() - old.keys()
-    if gone and come:
-        yield _step.RECREATE
-        return
-    if come:
-        yield _step.CREATE
-    if gone:
-        yield _step.REMOVE
-    kept = [(old[key], new[key]) for key in old.keys() & new.keys()]
-    yield from sorted({action for pair in kept for action in _changes_of(*pair)})
-
-
-def _changes_of(before: Container, after: Container) -> t.Iterator[str]:
-    stood, runs = before.state in ("created", "exited", "dead"), after.state in ("running", "restarting")
-    if before.state == "paused" and runs and before.started == after.started:
-        yield _step.UNPAUSE
-    elif stood and before.started != after.started:
-        yield _step.START
-    elif not stood and not runs and after.state != "paused":
-        yield _step.STOP
-    elif before.started != after.started and before.restarts == after.restarts:
-        yield _step.RESTART
-    if set(after.networks) - set(before.networks):
-        yield _step.CONNECT

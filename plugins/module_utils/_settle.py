@@ -17,7 +17,7 @@ from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL, observe
 from ansible_collections.strata.compose.plugins.module_utils._step import Policy
-from ansible_collections.strata.compose.plugins.module_utils._switch import start_and_gate
+from ansible_collections.strata.compose.plugins.module_utils._switch import settle_down, start_and_gate
 from ansible_collections.strata.compose.plugins.module_utils._transaction import Transaction, go_back
 from ansible_collections.strata.compose.plugins.module_utils._undone import degraded
 
@@ -106,6 +106,7 @@ def _cause_to_go_back(scene: Scene, journal: Journal, transaction: Transaction) 
     if missing:
         return f"Containers of {', '.join(missing)} are not those that it was to have."
     try:
+        settle_down(steps, transaction.manner, scene.cli)
         start_and_gate(scene.release, steps, transaction.manner, scene.cli, journal.services)
     except ComposeFailure as failure:
         return failure.message

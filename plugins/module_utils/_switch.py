@@ -27,6 +27,7 @@ from ansible_collections.strata.compose.plugins.module_utils._step import Step
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
 if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._creation import Call
     from ansible_collections.strata.compose.plugins.module_utils._release import Release
 
 POLL = 0.25
@@ -53,7 +54,13 @@ class Manner:
 
 
 def settle_down(steps: t.Sequence[Step], manner: Manner, cli: Cli) -> None:
-    """Stop what goes away or restarts, first: it may hold ports and names that others are about to get."""
+    """Stop what goes away or restarts, first: it may hold ports and names that others are about to get.
+
+    And let what is paused go on: Compose fails on a paused container that a service which it creates depends on.
+    """
+    paused = [each for step in steps if step.action == _step.UNPAUSE for each in step.containers]
+    if paused:
+        cli.docker("unpause", *paused)
     going = [each for step in steps if step.action == _step.REMOVE for each in step.containers]
     resting = [each for step in steps if step.action == _step.RESTART for each in step.containers]
     if going or resting:
@@ -71,13 +78,11 @@ def drop_networks(names: t.Iterable[str], snapshot: Snapshot, cli: Cli) -> None:
         cli.docker("network", "rm", name)
 
 
-def create(release: Release, paths: tuple[str, str], steps: t.Sequence[Step], manner: Manner, cli: Cli) -> None:
+def create(release: Release, paths: tuple[str, str], calls: t.Iterable[Call], manner: Manner, cli: Cli) -> None:
     """Create and replace containers, and start none; ``paths`` are those of the stored model and its env file."""
     begin = compose.from_release(release, *paths)
-    for force, action in ((True, _step.RECREATE), (False, _step.CREATE)):
-        services = [step.service for step in steps if step.action == action]
-        if services:
-            cli.compose(*begin, *compose.create(services, force, manner.stop_timeout))
+    for call in calls:
+        cli.compose(*begin, *compose.create(call.services, call.replaces, manner.stop_timeout))
 
 
 def start_and_gate(
@@ -144,8 +149,6 @@ def _alone(definition: dict[str, t.Any]) -> dict[str, t.Any]:
 
 def _repair(release: Release, steps: t.Sequence[Step], cli: Cli) -> None:
     for step in steps:
-        if step.action == _step.UNPAUSE:
-            cli.docker("unpause", *step.containers)
         if step.action == _step.CONNECT:
             for container in step.containers:
                 cli.docker(*_connection(release, step, container))

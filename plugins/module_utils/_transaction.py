@@ -14,6 +14,8 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.strata.compose.plugins.module_utils import (
+    _creation,
+    _deed,
     _images,
     _journal,
     _plan,
@@ -28,6 +30,7 @@ from ansible_collections.strata.compose.plugins.module_utils._record import Auth
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
 from ansible_collections.strata.compose.plugins.module_utils._signals import Cancellation
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
 from ansible_collections.strata.compose.plugins.module_utils._step import Policy, Step
 from ansible_collections.strata.compose.plugins.module_utils._switch import (
     Manner,
@@ -52,8 +55,20 @@ class Transaction:
         return cls(manner, author, cancellation, time.monotonic())
 
 
-def carry_out(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -> tuple[Scene, Release]:
-    """Take the steps and commit; the scene afterwards and the release that is current then.
+@dataclass(frozen=True)
+class Switched:
+    """What a switch led to."""
+
+    scene: Scene
+    """the release that serves, and its containers"""
+    steps: tuple[Step, ...]
+    """those that were taken: with what Compose did besides"""
+    differences: tuple[str, ...]
+    """in what way that is not the plan, a sentence each"""
+
+
+def carry_out(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -> Switched:
+    """Take the steps and commit; the release of the scene that it led to is the current one then.
 
     Raises `ComposeFailure` when the release does not pass the gate, after the last good one was brought back.
     """
@@ -65,19 +80,19 @@ def carry_out(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -
     if transaction.cancellation.by:
         raise _not_begun(scene, journal_file, transaction)
     try:
-        after = _switched(scene, steps, journal_file, journal, transaction.manner)
+        switched = _switched(scene, steps, journal_file, journal, transaction.manner)
     except Exception as error:  # Whatever it is, the last good release has to serve again.
         raise _taken_back(scene, as_failure(error), journal_file, journal, transaction) from error
     try:
-        final = _record.committed(after, release, steps, transaction.began, transaction.author)
+        final = _record.committed(switched.scene, release, switched.steps, transaction.began, transaction.author)
     except ComposeFailure as failure:
-        raise _undone.unrecorded(after, failure) from failure
+        raise _undone.unrecorded(switched.scene, failure) from failure
     journal_file.close()
-    return after, final
+    return replace(switched, scene=replace(switched.scene, release=final))
 
 
 def _opened(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -> Journal:
-    replaced = tuple(sorted({step.service for step in steps if step.action in _step.REPLACES}))
+    replaced = _replaced(steps)
     return Journal(
         phase=_journal.SWITCH,
         to=scene.release.number,
@@ -93,23 +108,35 @@ def _opened(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -> 
 
 def _switched(
     scene: Scene, steps: t.Sequence[Step], journal_file: JournalFile, journal: Journal, manner: Manner
-) -> Scene:
+) -> Switched:
     """Replace containers, note which, start them and wait for the gate.
 
     A way back stays one in the journal: its containers are not those of the release that the journal leads to.
     """
-    release = scene.release
-    paths = [scene.store.path(release.number, name) for name in ("compose.json", "env")]
     settle_down(steps, manner, scene.cli)
-    if changed := _plan.changed_networks(release, scene.made):
+    if changed := _plan.changed_networks(scene.release, scene.made):
         drop_networks(changed, scene.looked_at_again().snapshot, scene.cli)
-    create(release, (paths[0], paths[1]), steps, manner, scene.cli)
-    snapshot = scene.looked_at_again().snapshot
-    ids = {name: [each.id for each in snapshot.of(name)] for name in snapshot.services}
+    snapshot = _created(scene, steps, manner)
+    taken = (*steps, *_deed.unplanned_replacements(scene.snapshot, snapshot, steps))
+    replaced = {*journal.services, *_replaced(taken)}
     phase = _journal.BACK if journal.phase == _journal.BACK else _journal.GATE
-    journal_file.advance(journal, phase=phase, containers=ids)
-    start_and_gate(release, steps, manner, scene.cli)
-    return scene.looked_at_again()
+    ids = {name: [each.id for each in snapshot.of(name)] for name in snapshot.services}
+    journal_file.advance(journal, phase=phase, containers=ids, services=tuple(sorted(replaced)))
+    start_and_gate(scene.release, taken, manner, scene.cli)
+    after = scene.looked_at_again()
+    return Switched(after, taken, tuple(_deed.differences(scene.snapshot, after.snapshot, steps)))
+
+
+def _created(scene: Scene, steps: t.Sequence[Step], manner: Manner) -> Snapshot:
+    """What there is when the containers of all steps are made and none of them is started."""
+    release = scene.release
+    paths = (scene.store.path(release.number, "compose.json"), scene.store.path(release.number, "env"))
+    create(release, paths, _creation.calls(release.model, steps, scene.snapshot.services), manner, scene.cli)
+    return scene.looked_at_again().snapshot
+
+
+def _replaced(steps: t.Iterable[Step]) -> tuple[str, ...]:
+    return tuple(sorted({step.service for step in steps if step.action in _step.REPLACES}))
 
 
 def _not_begun(scene: Scene, journal_file: JournalFile, transaction: Transaction) -> ComposeFailure:
@@ -140,13 +167,13 @@ def _taken_back(
     except Exception as error:  # Told beside the first cause; the journal stays for the next operation.
         return _undone.degraded(scene, cause, as_failure(error))
     journal_file.close()
-    return _undone.rolled_back(back, cause, number)
+    return _undone.rolled_back(back.scene, cause, number, back.differences)
 
 
 def go_back(
     scene: Scene, last: Release, journal_file: JournalFile, journal: Journal, transaction: Transaction
-) -> Scene:
-    """Bring the last good release back by the same steps that bring any other; the scene afterwards."""
+) -> Switched:
+    """Bring the last good release back by the same steps that bring any other."""
     now_running = replace(scene, release=last).looked_at_again()
     earlier = scene_of_earlier(now_running, last)
     steps = [step for step in earlier.steps() if not _is_foreign(step, journal, last)]
@@ -156,10 +183,10 @@ def go_back(
     journal = journal_file.advance(journal, tags=tags)
     manner = replace(transaction.manner, cancelled=lambda: None)
     with _images.tags_as_before(scene.cli, moved, contextlib.nullcontext()):
-        after = _switched(earlier, steps, journal_file, journal, manner)
-    after = scene_of_earlier(after, last)
-    _record.committed(after, last, steps, transaction.began, transaction.author)
-    return after
+        switched = _switched(earlier, steps, journal_file, journal, manner)
+    after = scene_of_earlier(switched.scene, last)
+    _record.committed(after, last, switched.steps, transaction.began, transaction.author)
+    return replace(switched, scene=after)
 
 
 def scene_of_earlier(scene: Scene, earlier: Release) -> Scene:

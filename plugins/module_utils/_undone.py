@@ -14,10 +14,11 @@ from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
 
-def rolled_back(scene: Scene, cause: ComposeFailure, number: int) -> ComposeFailure:
-    """The last good release serves again."""
+def rolled_back(scene: Scene, cause: ComposeFailure, number: int, differences: t.Sequence[str]) -> ComposeFailure:
+    """The last good release serves again; ``differences`` tell what Compose did on its own on the way."""
     told = f"Rolled back: release {number} serves again."
-    return _failure(scene, cause, told, "rolled_back", rolled_back_to=number)
+    warned = {"warnings": list(differences)} if differences else {}
+    return _failure(scene, cause, told, "rolled_back", rolled_back_to=number, **warned)
 
 
 def without_return(scene: Scene, cause: ComposeFailure) -> ComposeFailure:

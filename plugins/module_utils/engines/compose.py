@@ -29,9 +29,13 @@ def from_layers(project: Project) -> list[str]:
 
 
 def from_release(release: Release, model: str = "-", env_file: str = "/dev/null") -> list[str]:
-    """What every Compose call on a release begins with; ``model`` is the path of its model, ``-`` standard input."""
+    """What every Compose call on a release begins with; ``model`` is the path of its model, ``-`` standard input.
+
+    A release has only services whose profile is on, or that have none, and Compose is not to drop any of them.
+    """
     return [
         *("--progress", "plain"),
+        *("--profile", "*"),
         *("--project-name", release.project),
         *("--project-directory", release.resolved_from["directory"]),
         *("--file", model),
@@ -39,11 +43,14 @@ def from_release(release: Release, model: str = "-", env_file: str = "/dev/null"
     ]
 
 
-def create(services: t.Iterable[str], force: bool, timeout: int | None) -> list[str]:
-    """Create or recreate containers without starting them; nothing is built or pulled on the way."""
+def create(services: t.Iterable[str], replace: bool, timeout: int | None) -> list[str]:
+    """Create containers without starting them; nothing is built or pulled on the way.
+
+    Those that the services have are replaced or stay, and those of what they depend on stay.
+    """
     return [
         *("up", "--no-start", "--no-build", "--pull", "never"),
-        *(("--force-recreate",) if force else ()),
+        "--force-recreate" if replace else "--no-recreate",
         *(("--timeout", str(timeout)) if timeout is not None else ()),
         *("--", *services),
     ]

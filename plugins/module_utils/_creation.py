@@ -1,0 +1,57 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""By which calls of Compose containers are created and replaced, so that no other one is. Pure.
+
+When Compose 2.26 replaces a container, it replaces those of all services in the same call that depend on its service,
+and a call is about the services that it names and all that these depend on (compose pkg/compose/convergence.go,
+`setDependentLifecycle`; 2.40 stops those with ``restart: true``). So a service that lies between two replaced ones and
+is to stay needs them in two calls. Private to strata.compose.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.strata.compose.plugins.module_utils import _step
+from ansible_collections.strata.compose.plugins.module_utils._model import dependencies, in_start_order
+
+if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._step import Step
+
+
+@dataclass(frozen=True)
+class Call:
+    """One ``up --no-start``: it replaces the containers that its services have, or leaves those that exist alone."""
+
+    services: tuple[str, ...]
+    replaces: bool
+
+
+def calls(model: t.Mapping[str, t.Any], steps: t.Sequence[Step], existing: t.Collection[str]) -> list[Call]:
+    """The fewest calls that take all CREATE and RECREATE steps; ``existing`` are the services that have containers.
+
+    The order matters: a call whose services depend on a replaced one comes after it, or Compose would replace it twice.
+    """
+    replaced = {step.service for step in steps if step.action == _step.RECREATE}
+    created = {step.service for step in steps if step.action == _step.CREATE} - replaced
+    more = tuple(sorted(created & set(existing)))
+    rounds = _rounds(model, replaced, created - set(more))
+    found = []
+    for number in sorted(set(rounds.values())):
+        services = tuple(sorted(name for name, its in rounds.items() if its == number))
+        found.append(Call(services, replaces=not replaced.isdisjoint(services)))
+    return [*found, *([Call(more, replaces=False)] if more else [])]
+
+
+def _rounds(model: t.Mapping[str, t.Any], replaced: t.Collection[str], new: t.Collection[str]) -> dict[str, int]:
+    """The number of the call of each replaced and new service: one more for each that stays between two of them."""
+    rounds: dict[str, int] = {}
+    for name in in_start_order(model):
+        below = dependencies(model, name)
+        if name in replaced or name in new:
+            rounds[name] = max((rounds[each] for each in below), default=0)
+        else:
+            rounds[name] = max((rounds[each] + (each in replaced) for each in below), default=0)
+    return {name: number for name, number in rounds.items() if name in replaced or name in new}

@@ -43,6 +43,28 @@ def dependencies(model: t.Mapping[str, t.Any], service: str) -> dict[str, dict[s
     return {name: details for name, details in declared.items() if name in model["services"]}
 
 
+def without_dangling(model: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The model without what services depend on and is not there: with ``required: false``, and its profile is off.
+
+    `docker compose config` leaves such an entry in and refuses to read it again. Compose's ``up`` drops it too before
+    it hashes a service (compose 2.26; 2.40 hashes no dependencies), so the hash stays what it is for the layers.
+    """
+    services = model.get("services") or {}
+    whole = {
+        name: {**each, "depends_on": dependencies(model, name)}
+        for name, each in services.items()
+        if set(each.get("depends_on") or ()) - set(services)
+    }
+    empty = {name for name, each in whole.items() if not each["depends_on"]}
+    kept = {name: alone(each) if name in empty else each for name, each in whole.items()}
+    return {**model, "services": {**services, **kept}}
+
+
+def alone(definition: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """A service without its dependencies."""
+    return {key: value for key, value in definition.items() if key != "depends_on"}
+
+
 def in_start_order(model: t.Mapping[str, t.Any]) -> list[str]:
     """All services, each after those that it depends on; Compose has refused circles already."""
     ordered: dict[str, None] = {}

@@ -13,7 +13,7 @@ import re
 import typing as t
 from dataclasses import replace
 
-from ansible_collections.strata.compose.plugins.module_utils import _inputs, _project
+from ansible_collections.strata.compose.plugins.module_utils import _inputs, _model, _project
 from ansible_collections.strata.compose.plugins.module_utils._cli import (
     Cli,
     failure_of,
@@ -43,7 +43,7 @@ def resolve(project: _project.Project, cli: Cli, last: Release | None, scale: t.
         if not last or last.resolved_from.get("program") != key["program"]:
             _require_version(cli)
         model, inputs = _asked(project, cli), digests_of_inputs(project)
-    return _release(project, scaled(model, scale or {}), inputs, key)
+    return _release(project, scaled(_model.without_dangling(model), scale or {}), inputs, key)
 
 
 def resolved(

@@ -132,7 +132,8 @@ def bring_up(
 
 def start(release: Release, services: t.Collection[str], cli: Cli) -> None:
     """Start the services' containers and nothing that they depend on: Compose gets a model without dependencies."""
-    model = {**release.model, "services": {name: _alone(each) for name, each in release.model["services"].items()}}
+    services = {name: _model.alone(each) for name, each in release.model["services"].items()}
+    model = {**release.model, "services": services}
     begin = compose.from_release(release)
     stdin = as_json(model)
     argv = (*begin, "start", "--", *sorted(services))
@@ -141,10 +142,6 @@ def start(release: Release, services: t.Collection[str], cli: Cli) -> None:
         refused = [each for each in observe(cli, release.project).containers if each.service in services]
         _require_no_failure({each: f"did not start: {each.error}" for each in refused if each.error}, cli)
         raise failure_of(completed)
-
-
-def _alone(definition: dict[str, t.Any]) -> dict[str, t.Any]:
-    return {key: value for key, value in definition.items() if key != "depends_on"}
 
 
 def _repair(release: Release, steps: t.Sequence[Step], cli: Cli) -> None:

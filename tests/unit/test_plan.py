@@ -84,6 +84,12 @@ def test_start_order(case):
     assert _model.in_start_order({"services": case["services"]}) == case["order"]
 
 
+@each(CASES["dangling dependencies"])
+def test_dependencies_that_are_not_there(case):
+    whole = _model.without_dangling({"name": "shop", "services": case["services"]})
+    assert whole == {"name": "shop", "services": case["whole"]}
+
+
 @each(CASES["selection"])
 def test_selection(case):
     selected = _model.selected_with_dependencies(model_of(case["services"]), case["asked for"])

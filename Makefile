@@ -7,6 +7,9 @@ PYTHON ?= python3
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 BECOME := $(if $(AS_ROOT),--become)
 ENGINE_PID := .cache/engine.pid
+SECOND_ENGINE := $(CURDIR)/.venv/bin/python tests/lab/second_engine.py
+SUITE ?= forky
+VERSIONED := tests/integration/test_changes.py tests/integration/test_states.py tests/integration/test_transactions.py
 
 # Everything runs from this checkout, whatever the machine has set up otherwise.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -86,6 +89,13 @@ faults-postgres: images ## databases whose operations are killed or whose disk i
 .PHONY: faults-fast
 faults-fast: ## a few of them, one of each kind
 	@$(MAKE) faults FAULTS="-m fast"
+
+.PHONY: newer-engine
+newer-engine: images ## the tests of what differs between versions, on Engine 28.5 with Compose 2.40; SUITE=trixie for 26.1 and 2.26
+	@trap '$(AS_ROOT) $(SECOND_ENGINE) down --suite $(SUITE)' EXIT; \
+	$(AS_ROOT) $(SECOND_ENGINE) up --suite $(SUITE) && \
+	$(AS_ROOT) $(SECOND_ENGINE) run --suite $(SUITE) env CELLS="$(CELLS)" SHARD="$(SHARD)" SEED="$(SEED)" \
+	    .venv/bin/python -m pytest tests/property $(VERSIONED) --numprocesses 2 --dist worksteal
 
 .PHONY: checks
 checks: engine # the images are built meanwhile

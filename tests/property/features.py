@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 from tests.property.case import Case, Document
@@ -9,8 +10,9 @@ from tests.property.document import active, dependencies, is_one_shot, leaders, 
 from tests.property.generate import case_of
 
 
-def features(seed: int) -> set[str]:
-    return set(features_of(case_of(seed)))
+@functools.cache
+def features(seed: int) -> frozenset[str]:
+    return frozenset(features_of(case_of(seed)))
 
 
 def features_of(case: Case) -> Iterator[str]:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from ansible_collections.strata.compose.plugins.module_utils import (
     _init_plan,
     _init_report,
+    _init_run,
     _init_scene,
     _init_words,
     _operations,
@@ -25,12 +26,14 @@ from ansible_collections.strata.compose.plugins.module_utils._acquire import acq
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import replace_file
 from ansible_collections.strata.compose.plugins.module_utils._init_plan import Outcome
+from ansible_collections.strata.compose.plugins.module_utils._init_profiles import for_servers
 from ansible_collections.strata.compose.plugins.module_utils._init_run import Run, carry_out
 from ansible_collections.strata.compose.plugins.module_utils._init_scene import InitScene
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json, is_done
 from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
 from ansible_collections.strata.compose.plugins.module_utils._preflight import check_before_change
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import COMING
 from ansible_collections.strata.compose.plugins.module_utils._step import CREATE, Policy, Step
 from ansible_collections.strata.compose.plugins.module_utils._switch import bring_up
@@ -41,7 +44,7 @@ Result = dict[str, t.Any]
 
 def run(options: t.Mapping[str, t.Any], redactor: Redactor, check: bool) -> Result:
     """Run the init phase; what of a deployment is no option of it has no say in it, and no release is dropped."""
-    fixed = {"state": "init", "profiles": None, "services": None, "revision": None, "wait": True, "timeout": None}
+    fixed = {"state": "init", "services": None, "revision": None, "wait": True, "timeout": None}
     keep_all = {"keep_releases": sys.maxsize}
     return _operations.run(
         {**options, "step_timeout": options["timeout"], **fixed, **keep_all}, redactor, check, False, perform
@@ -85,17 +88,17 @@ def _performed(scene: InitScene, operation: Operation) -> Result:
 def _due(scene: InitScene, options: t.Mapping[str, t.Any]) -> list[str]:
     """The steps to run, in their order."""
     if options["run"] == "always":
-        return list(scene.steps)
+        return list(scene.names)
     proofs = scene.proofs()
-    return [name for name in scene.steps if proofs[name] is None]
+    return [name for name in scene.names if proofs[name] is None]
 
 
 def _images(scene: InitScene, policy: Policy, due: t.Collection[str]) -> tuple[Step, ...]:
     """The images to get: of the steps to run, of all steps when images are asked for anew, and of missing servers."""
     asked_for = "always" in (policy.build, policy.pull)
-    steps = scene.steps if asked_for else tuple(due)
-    selected = {*steps, *_absent_servers(scene, due)}
-    return _plan.plan_images(scene.release, scene.snapshot, {}, policy, selected)
+    steps = _services_of(scene, scene.names if asked_for else due)
+    release = _with_one_offs(scene, steps)
+    return _plan.plan_images(release, scene.snapshot, {}, policy, {*steps, *_absent_servers(scene, due)})
 
 
 def _check(scene: InitScene, due: t.Collection[str], images: t.Sequence[Step], policy: Policy) -> None:
@@ -104,23 +107,40 @@ def _check(scene: InitScene, due: t.Collection[str], images: t.Sequence[Step], p
         return
     coming = {scene.release.parts[each.service].image_name: COMING for each in images}
     expected = replace(scene.snapshot, images={**scene.snapshot.images, **coming})
-    steps = [Step(name, CREATE, "is to be run") for name in (*due, *_absent_servers(scene, due))]
-    parts = scene.release.parts
-    unpublished = {name: replace(parts[name], definition=_without_ports(parts[name].definition)) for name in due}
-    release = replace(scene.release, parts={**parts, **unpublished})
+    absent, services = _absent_servers(scene, due), _services_of(scene, due)
+    steps = [Step(name, CREATE, "is to be run") for name in (*services, *absent)]
+    release = _with_one_offs(scene, [name for name in services if name not in absent])
     check_before_change(release, steps, {}, expected, policy, scene.cli, images)
+
+
+def _services_of(scene: InitScene, names: t.Collection[str]) -> list[str]:
+    return list(dict.fromkeys(each.service for each in scene.steps if each.name in names))
+
+
+def _with_one_offs(scene: InitScene, services: t.Iterable[str]) -> Release:
+    """The release in which services are run once: published nowhere, named otherwise, and be there no replica of them.
+
+    Compose's `run` does without ``--service-ports``.
+    """
+    parts = scene.release.parts
+    definitions = {name: {**parts[name].definition} for name in services}
+    for definition in definitions.values():
+        for key in ("ports", "container_name"):
+            definition.pop(key, None)
+    once = {name: replace(parts[name], definition=each, replicas=1) for name, each in definitions.items()}
+    return replace(scene.release, parts={**parts, **once})
+
+
+def _servers(scene: InitScene, due: t.Collection[str]) -> list[str]:
+    """What the due steps depend on and is no step."""
+    steps = [each for each in scene.steps if each.name in due]
+    servers = _init_plan.servers_of(scene.release.model, steps, scene.steps)
+    return sorted(name for name in servers if scene.release.parts[name].replicas)
 
 
 def _absent_servers(scene: InitScene, due: t.Collection[str]) -> list[str]:
     """What the steps depend on and what was never created."""
-    parts = scene.release.parts
-    servers = sorted(name for name in _init_plan.servers_of(scene.release.model, due) if parts[name].replicas)
-    return [name for name in servers if not scene.snapshot.of(name)]
-
-
-def _without_ports(definition: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """One-off containers publish nothing (compose, `run` without ``--service-ports``)."""
-    return {key: value for key, value in definition.items() if key != "ports"}
+    return [name for name in _servers(scene, due) if not scene.snapshot.of(name)]
 
 
 def _carried_out(scene: InitScene, due: t.Sequence[str], operation: Operation) -> dict[str, Outcome]:
@@ -148,10 +168,10 @@ def _bring_servers(scene: InitScene, due: t.Sequence[str], operation: Operation)
 
     What runs is left as it is, for this is not the switch.
     """
-    release = scene.release
-    servers = sorted(name for name in _init_plan.servers_of(release.model, due) if release.parts[name].replicas)
+    servers = _servers(scene, due)
+    release = replace(scene.release, model=for_servers(scene.release.model, servers))
     if absent := _absent_servers(scene, due):
-        _create(scene, absent)
+        _create(scene, release.model, absent)
         scene = scene.looked_at_again()
     resting = {each.service for name in servers for each in scene.snapshot.of(name) if _rests(scene, each)}
     ailing = {name for name in servers for each in scene.snapshot.of(name) if each.health not in ("", "healthy")}
@@ -172,13 +192,13 @@ def _cancelled(operation: Operation, servers: t.Collection[str]) -> t.Callable[[
     return failure
 
 
-def _create(scene: InitScene, services: t.Sequence[str]) -> None:
+def _create(scene: InitScene, model: t.Mapping[str, t.Any], services: t.Sequence[str]) -> None:
     """Create containers as the deployment would, which then finds nothing to change in them."""
-    release = scene.release
     path = os.path.join(scene.store.folder, "init", "compose.json")
-    replace_file(path, as_json(release.model, sort_keys=True, default=dict))
-    begin = compose.from_release(release, path)
-    scene.cli.compose(*begin, *compose.create(services, replace=False, timeout=None), variables=release.variables)
+    beside = _init_plan.as_they_are(model, *_init_run.networks_and_volumes(scene.cli))
+    replace_file(path, as_json(beside, sort_keys=True, default=dict))
+    begin, create = compose.from_release(scene.release, path), compose.create(services, replace=False, timeout=None)
+    scene.cli.compose(*begin, *create, variables=scene.release.variables)
 
 
 def _rests(scene: InitScene, container: t.Any) -> bool:

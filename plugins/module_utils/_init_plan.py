@@ -11,7 +11,12 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._model import dependencies, selected_with_dependencies
+from ansible_collections.strata.compose.plugins.module_utils._init_step import (
+    InitStep,
+    definition_of,
+    step_of,
+)
+from ansible_collections.strata.compose.plugins.module_utils._model import selected_with_dependencies
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._release import Part
@@ -22,6 +27,10 @@ SUCCEEDED, FAILED, DONE, PENDING = "succeeded", "failed", "done before", "not ru
 
 NOT_CONTENT = ("profiles", "depends_on", "restart")
 """Keys that say when a step runs, not what it does."""
+
+
+NOT_IN_RUN = ("build", "pull_policy", "depends_on")
+"""Keys that would keep Compose from running a step alone, in the image that is here."""
 
 
 @dataclass(frozen=True)
@@ -44,84 +53,117 @@ class Outcome:
     host: str = ""
 
 
-def select(model: Model, selection: Model, foreign: t.Collection[str] | None) -> tuple[str, ...]:
-    """The services that are steps, each after the steps that it depends on.
+def select(model: Model, selection: Model, foreign: t.Collection[str] | None) -> tuple[InitStep, ...]:
+    """The steps, each after those that it depends on.
 
-    ``foreign`` are the services of a Compose file of their own, ``None`` when there is no such file. Raises
-    `ComposeFailure` for a name that is no service.
+    ``foreign`` are the services of Compose files of their own, ``None`` when there are no such files. Raises
+    `ComposeFailure` for a name that is no service, or that is another one's.
     """
     services = model.get("services") or {}
     named = selection["steps"]
     if named is not None:
-        unknown = [name for name in named if name not in services]
-        if unknown:
-            raise ComposeFailure(
-                f"unknown service among the steps: {', '.join(unknown)}. The services of this environment, with all "
-                f"profiles, are {', '.join(sorted(services)) or 'none'}."
-            )
-        return _in_order(model, named)
+        steps = tuple(step_of(each) for each in named)
+        _require_known(services, steps)
+        return in_order(model, steps)
     if foreign is not None:
-        return _in_order(model, sorted(foreign))
-    return _in_order(model, sorted(name for name in services if selection["profile"] in _profiles(services[name])))
+        return in_order(model, [InitStep(name, name) for name in sorted(foreign)])
+    found = sorted(name for name in services if selection["profile"] in _profiles(services[name]))
+    return in_order(model, [InitStep(name, name) for name in found])
+
+
+def _require_known(services: Model, steps: t.Sequence[InitStep]) -> None:
+    unknown = [each.service for each in steps if each.service not in services]
+    if unknown:
+        raise ComposeFailure(
+            f"unknown service among the steps: {', '.join(unknown)}. The services of this environment, with all "
+            f"profiles, are {', '.join(sorted(services)) or 'none'}."
+        )
+    names = [each.name for each in steps]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ComposeFailure(f"two init steps have the name {', '.join(twice)}: give each a name of its own.")
+    if taken := [each.name for each in steps if each.name in services and each.name != each.service]:
+        raise ComposeFailure(
+            f"init step {', '.join(taken)} has the name of a service that it does not run: give it another name."
+        )
 
 
 def _profiles(definition: Model) -> t.Sequence[str]:
     return definition.get("profiles") or ()
 
 
-def _in_order(model: Model, names: t.Sequence[str]) -> tuple[str, ...]:
+def in_order(model: Model, steps: t.Sequence[InitStep]) -> tuple[InitStep, ...]:
+    """The steps in the order given, each after those that it waits for."""
+    before, by_name = awaited(model, steps), {each.name: each for each in steps}
     ordered: dict[str, None] = {}
 
     def visit(name: str) -> None:
-        for other in [each for each in names if each in dependencies(model, name) and each not in ordered]:
+        for other in [each for each in by_name if each in before[name] and each not in ordered]:
             visit(other)
         ordered[name] = None
 
-    for name in names:
+    for name in by_name:
         visit(name)
-    return tuple(ordered)
+    return tuple(by_name[name] for name in ordered)
 
 
-def fingerprint(part: Part) -> str:
-    """The SHA-256 of what a step does: its part of the model, and the content of its files."""
-    definition = {key: value for key, value in part.definition.items() if key not in NOT_CONTENT}
+def awaited(model: Model, steps: t.Sequence[InitStep]) -> dict[str, set[str]]:
+    """For each step the names of those that it waits for: the steps of the services that its own depends on."""
+    near = {each.name: dependencies_of_step(model, each) for each in steps}
+    return {each.name: {other.name for other in steps if other.service in near[each.name]} for each in steps}
+
+
+def dependencies_of_step(model: Model, step: InitStep) -> set[str]:
+    """The services that a step's own depends on, directly or through others."""
+    return selected_with_dependencies(model, [step.service]) - {step.service}
+
+
+def fingerprint(part: Part, step: InitStep) -> str:
+    """The SHA-256 of what a step does: its part of the model, its command, and the content of its files."""
+    own = definition_of(part.definition, step)
+    definition = {key: value for key, value in own.items() if key not in NOT_CONTENT}
     content = json.dumps([definition, dict(part.files)], sort_keys=True, default=dict)
     return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def servers_of(model: Model, steps: t.Collection[str]) -> set[str]:
-    """The services that steps need and that are no steps themselves, such as the database."""
-    return selected_with_dependencies(model, steps) - set(steps)
+def servers_of(model: Model, due: t.Iterable[InitStep], steps: t.Iterable[InitStep]) -> set[str]:
+    """The services that the due steps need and that are no steps themselves, such as the database."""
+    needed = {name for each in due for name in dependencies_of_step(model, each)}
+    return needed - {each.service for each in steps if each.command is None}
 
 
-def startable(model: Model, waiting: t.Sequence[str], running: t.Collection[str], is_parallel: bool) -> tuple[str, ...]:
+def startable(
+    before: t.Mapping[str, t.Collection[str]], waiting: t.Sequence[str], running: t.Collection[str], is_parallel: bool
+) -> tuple[str, ...]:
     """The steps to start now: one at a time, or all that no other step holds up.
 
-    A step waits for the end of the steps in its ``depends_on``, whatever the condition there says.
+    ``before`` has for each step those that it waits for, whatever the condition in its ``depends_on`` says.
     """
     unfinished = {*waiting, *running}
-    free = tuple(name for name in waiting if not unfinished & set(_steps_before(model, name)))
+    free = tuple(name for name in waiting if not unfinished & set(before[name]))
     if is_parallel:
         return free
     return () if running else free[:1]
 
 
-def _steps_before(model: Model, name: str) -> set[str]:
-    return selected_with_dependencies(model, [name]) - {name}
+def in_existing(
+    model: Model, step: InitStep, networks: t.Collection[str], volumes: t.Collection[str]
+) -> dict[str, t.Any]:
+    """The model for a step's run beside what runs: what exists is used as it is, and nothing is built."""
+    own = definition_of(model["services"][step.service], step, escape=True)
+    services = {
+        name: {key: value for key, value in each.items() if key not in NOT_IN_RUN}
+        for name, each in {**model["services"], step.service: own}.items()
+    }
+    return as_they_are({**model, "services": services}, networks, volumes)
 
 
-def in_existing(model: Model, networks: t.Collection[str], volumes: t.Collection[str]) -> dict[str, t.Any]:
-    """The model for a run beside what runs: existing networks and volumes are used as they are, nothing is built.
+def as_they_are(model: Model, networks: t.Collection[str], volumes: t.Collection[str]) -> dict[str, t.Any]:
+    """The model in which existing networks and volumes are used as they are.
 
     Compose would change a network whose definition is another one now, and so cut off the containers in it.
     """
-    services = {
-        name: {key: value for key, value in each.items() if key not in ("build", "pull_policy", "depends_on")}
-        for name, each in model["services"].items()
-    }
     return {
         **model,
-        "services": services,
         "networks": _used_as_they_are(model.get("networks"), networks),
         "volumes": _used_as_they_are(model.get("volumes"), volumes),
     }

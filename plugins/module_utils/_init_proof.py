@@ -27,7 +27,7 @@ def require_proof(operation: Operation, images: t.Mapping[str, str]) -> list[dic
         return []
     scene = _init_scene.init_scene(operation.options, selection, operation.redactor)
     contents = scene.contents()
-    proofs = {name: _loose_proof(scene, name, contents[name].fingerprint, images) for name in scene.steps}
+    proofs = {name: _loose_proof(scene, name, contents[name].fingerprint, images) for name in scene.names}
     missing = [name for name, success in proofs.items() if success is None]
     if missing:
         raise ComposeFailure(

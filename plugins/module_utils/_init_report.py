@@ -41,7 +41,7 @@ def facts(scene: InitScene, outcomes: t.Sequence[Outcome]) -> Result:
         "report": [_init_plan.line(each) for each in outcomes],
         "proof": {name: asdict(success) for name, success in proofs.items()},
         "runs": [success.run for success in proofs.values()],
-        "lacking": [name for name in scene.steps if name not in proofs],
+        "lacking": [name for name in scene.names if name not in proofs],
         "outdated": sorted(_outdated(scene)),
         "ran_here": any(each.lives_on is not None for entries in scene.ledger.succeeded.values() for each in entries),
     }
@@ -50,7 +50,7 @@ def facts(scene: InitScene, outcomes: t.Sequence[Outcome]) -> Result:
 def _outdated(scene: InitScene) -> set[str]:
     """The runs that this host needs no word of: it knows them, and its images or data are other ones since."""
     contents = scene.contents()
-    return {run for name in scene.steps for run in scene.ledger.runs_outdated(name, contents[name])}
+    return {run for name in scene.names for run in scene.ledger.runs_outdated(name, contents[name])}
 
 
 def failed_services(outcomes: t.Sequence[Outcome]) -> list[dict[str, t.Any]]:

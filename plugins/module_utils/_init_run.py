@@ -17,11 +17,12 @@ import uuid
 from dataclasses import dataclass, field
 
 from ansible_collections.strata.compose.plugins.module_utils import _gate, _init_plan, _output
-from ansible_collections.strata.compose.plugins.module_utils._cli import parsed_json
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, parsed_json
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import replace_file
 from ansible_collections.strata.compose.plugins.module_utils._init_plan import Outcome
 from ansible_collections.strata.compose.plugins.module_utils._init_scene import InitScene
+from ansible_collections.strata.compose.plugins.module_utils._init_step import InitStep
 from ansible_collections.strata.compose.plugins.module_utils._ledger import LedgerFile, Success
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json
@@ -62,11 +63,11 @@ class Run:
 
 def carry_out(run: Run) -> dict[str, Outcome]:
     """Run the steps that are due; after a failure no further one is started, and those that run come to their end."""
-    model = run.scene.release.model
+    before = _init_plan.awaited(run.scene.release.model, run.scene.steps)
     run.cancellation.touch()
     while run.waiting or run.running:
         if not run.has_failed and not run.cancellation.by:
-            for name in _init_plan.startable(model, run.waiting, run.running, run.is_parallel):
+            for name in _init_plan.startable(before, run.waiting, run.running, run.is_parallel):
                 run.waiting.remove(name)
                 _start(run, name)
         _collect(run)
@@ -86,7 +87,8 @@ def container_of(run: Run, name: str) -> str:
 def _start(run: Run, name: str) -> None:
     """Start a step, or take over the run of it that a killed operation began."""
     scene, container = run.scene, container_of(run, name)
-    fingerprint = _init_plan.fingerprint(scene.release.parts[name])
+    step = next(each for each in scene.steps if each.name == name)
+    fingerprint = scene.fingerprints[name]
     earlier = _states(run, [name]).get(name)
     if earlier and _is_same_try(run, name, fingerprint, earlier):
         run.running[name] = time.monotonic()
@@ -99,7 +101,8 @@ def _start(run: Run, name: str) -> None:
         scene.cli.docker("rm", "--force", "--volumes", container)
     run.ledger.write(run.ledger.read().beginning(name, fingerprint))
     started = time.monotonic()
-    completed = scene.cli.compose(*_begin(scene), *compose.run_detached(container, name), **_input(scene), accept=None)
+    argv = (*compose.from_release(scene.release), *compose.run_detached(container, step.service))
+    completed = scene.cli.compose(*argv, **_input(scene, step), accept=None)
     if completed.rc == 0:
         run.running[name] = started
         return
@@ -125,18 +128,18 @@ def _note_unseen(run: Run, name: str, fingerprint: str, state: State) -> None:
         run.ledger.write(run.ledger.read().ended(name, success))
 
 
-def _begin(scene: InitScene) -> list[str]:
-    return compose.from_release(scene.release)
-
-
-def _input(scene: InitScene) -> dict[str, t.Any]:
-    networks = scene.cli.docker("network", "ls", "--format", "{{.Name}}").text.split()
-    volumes = scene.cli.docker("volume", "ls", "--quiet").text.split()
-    model = _init_plan.in_existing(scene.release.model, networks, volumes)
+def _input(scene: InitScene, step: InitStep) -> dict[str, t.Any]:
+    model = _init_plan.in_existing(scene.release.model, step, *networks_and_volumes(scene.cli))
     return {
         "stdin": as_json(model),
         "variables": {**scene.release.variables, "COMPOSE_IGNORE_ORPHANS": "1"},
     }
+
+
+def networks_and_volumes(cli: Cli) -> tuple[list[str], list[str]]:
+    """The names of those that exist."""
+    networks = cli.docker("network", "ls", "--format", "{{.Name}}").text.split()
+    return networks, cli.docker("volume", "ls", "--quiet").text.split()
 
 
 def _collect(run: Run) -> None:

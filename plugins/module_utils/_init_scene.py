@@ -19,6 +19,8 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 from ansible_collections.strata.compose.plugins.module_utils._history import good
 from ansible_collections.strata.compose.plugins.module_utils._init_folders import with_folders
 from ansible_collections.strata.compose.plugins.module_utils._init_plan import Outcome
+from ansible_collections.strata.compose.plugins.module_utils._init_profiles import without_what_is_off
+from ansible_collections.strata.compose.plugins.module_utils._init_step import InitStep, as_given, step_of
 from ansible_collections.strata.compose.plugins.module_utils._ledger import Content, Ledger, LedgerFile, Success
 from ansible_collections.strata.compose.plugins.module_utils._model import selected_with_dependencies
 from ansible_collections.strata.compose.plugins.module_utils._project import Project
@@ -43,16 +45,25 @@ class InitScene:
     cli: Cli
     store: ReleaseStore
     release: Release
-    """with the services of all profiles; never stored"""
+    """with the services of all profiles, and the dependencies of the steps that are on; never stored"""
     snapshot: Snapshot
     selection: t.Mapping[str, t.Any]
-    steps: tuple[str, ...]
+    steps: tuple[InitStep, ...]
     ledger: Ledger
 
     @property
     def images(self) -> dict[str, str]:
         """Name of each step's image by step."""
-        return {name: self.release.parts[name].image_name for name in self.steps}
+        return {each.name: self.release.parts[each.service].image_name for each in self.steps}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(each.name for each in self.steps)
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """The digest of what each step does, by step."""
+        return {each.name: _init_plan.fingerprint(self.release.parts[each.service], each) for each in self.steps}
 
     def looked_at_again(self) -> InitScene:
         snapshot = observe(self.cli, self.release.project, self.release.image_names)
@@ -64,27 +75,27 @@ class InitScene:
 
     @functools.cached_property
     def _contents(self) -> dict[str, Content]:
-        made = volumes_made(self.cli, self.release, self.steps)
-        return {name: self._content(name, made) for name in self.steps}
+        made = volumes_made(self.cli, self.release, {each.service for each in self.steps})
+        fingerprints = self.fingerprints
+        return {each.name: self._content(each, fingerprints[each.name], made) for each in self.steps}
 
     def proofs(self) -> dict[str, Success | None]:
         """For each step the success that makes another run needless."""
         contents = self.contents()
-        return {name: self.ledger.proof(name, contents[name]) for name in self.steps}
+        return {name: self.ledger.proof(name, contents[name]) for name in self.names}
 
-    def _content(self, name: str, made: t.Mapping[str, str]) -> Content:
+    def _content(self, step: InitStep, fingerprint: str, made: t.Mapping[str, str]) -> Content:
         model = self.release.model
-        near = selected_with_dependencies(model, [name])
+        near = selected_with_dependencies(model, [step.service])
         volumes = {each: made[each] for service in near for each in volumes_of(model, service) if each in made}
         fleeting = {
             f"{each.service} in memory": each.started
-            for service in near - {name}
+            for service in near - {step.service}
             if has_memory_mount(model["services"][service])
             for each in self.snapshot.of(service)
         }
-        part = self.release.parts[name]
-        image = self.snapshot.images.get(part.image_name)
-        return Content(_init_plan.fingerprint(part), image, {**volumes, **fleeting})
+        image = self.snapshot.images.get(self.images[step.name])
+        return Content(fingerprint, image, {**volumes, **fleeting})
 
 
 def init_scene(options: Options, selection: t.Mapping[str, t.Any], redactor: Redactor) -> InitScene:
@@ -92,16 +103,33 @@ def init_scene(options: Options, selection: t.Mapping[str, t.Any], redactor: Red
     project = find_project(options)
     cli = Cli(project.base_directory, options["docker_host"], options["command_timeout"])
     store = ReleaseStore(state_dir_of(options), project.name)
-    wide = replace(project, layers=_with_own_file(project, selection["file"]), profiles=EVERY_PROFILE)
     if last := store.current():
         # Its containers run and tell the old secrets.
         learn_secrets(redactor, last, ())
-    release = resolved(wide, cli, redactor)
-    steps = _init_plan.select(release.model, selection, _foreign(project, selection["file"], release, cli))
-    release = with_folders(release, steps, project.directory)
+    own = _own_files(project, selection["file"])
+    release = _resolved(project, own, selection, cli, redactor)
+    steps = _init_plan.select(release.model, selection, _foreign(project, own, release, cli))
+    is_by_profile = selection["steps"] is None and not own
+    on = {*project.profiles, *([selection["profile"]] if is_by_profile else ())}
+    release = replace(release, model=without_what_is_off(release.model, steps, on))
+    release = with_folders(release, {each.service for each in steps}, project.directory)
     snapshot = observe(cli, project.name, release.image_names)
-    ledger = _ledger(store, {name: release.parts[name].image_name for name in steps})
+    ledger = _ledger(store, {each.name: release.parts[each.service].image_name for each in steps})
     return InitScene(cli, store, release, snapshot, selection, steps, ledger)
+
+
+def _resolved(
+    project: Project, own: t.Sequence[str], selection: t.Mapping[str, t.Any], cli: Cli, redactor: Redactor
+) -> Release:
+    """The release with the services of all profiles, or where they do not resolve, with those that are on."""
+    layers = (*project.layers, *own)
+    try:
+        return resolved(replace(project, layers=layers, profiles=EVERY_PROFILE), cli, redactor)
+    except ComposeFailure:
+        # As with an env file of a service whose profile is on elsewhere only.
+        if selection["steps"] is not None or own:
+            raise
+        return resolved(replace(project, profiles=(*project.profiles, selection["profile"])), cli, redactor)
 
 
 def _ledger(store: ReleaseStore, images: t.Mapping[str, str]) -> Ledger:
@@ -119,8 +147,13 @@ def _ledger(store: ReleaseStore, images: t.Mapping[str, str]) -> Ledger:
 
 
 def selection_of(options: Options) -> dict[str, t.Any]:
-    """The options that pick the steps."""
-    return {"profile": options["profile"], "steps": options["steps"], "file": options["file"]}
+    """The options that pick the steps, as the ledger keeps them: one file as a text, several as a list."""
+    steps, files = options["steps"], options["file"] or []
+    return {
+        "profile": options["profile"],
+        "steps": None if steps is None else [as_given(step_of(each)) for each in steps],
+        "file": files if len(files) > 1 else next(iter(files), None),
+    }
 
 
 def known(scene: InitScene) -> tuple[Outcome, ...]:
@@ -161,18 +194,18 @@ def has_memory_mount(definition: t.Mapping[str, t.Any]) -> bool:
     return bool(definition.get("tmpfs")) or any(each["type"] == "tmpfs" for each in definition.get("volumes") or ())
 
 
-def _with_own_file(project: Project, file: str | None) -> tuple[str, ...]:
-    if file is None:
-        return project.layers
-    path = os.path.normpath(os.path.join(project.directory, file))
-    if not os.path.isfile(path):
-        raise ComposeFailure(f"file {path}, which is to hold the init steps, is missing. Nothing was run.")
-    return (*project.layers, path)
+def _own_files(project: Project, given: str | t.Sequence[str] | None) -> tuple[str, ...]:
+    """The Compose files that hold nothing but the steps."""
+    names = [given] if isinstance(given, str) else given or ()
+    paths = tuple(os.path.normpath(os.path.join(project.directory, name)) for name in names)
+    if missing := [path for path in paths if not os.path.isfile(path)]:
+        raise ComposeFailure(f"file {', '.join(missing)}, which is to hold init steps, is missing. Nothing was run.")
+    return paths
 
 
-def _foreign(project: Project, file: str | None, release: Release, cli: Cli) -> set[str] | None:
-    """The services that only the steps' own Compose file has."""
-    if file is None:
+def _foreign(project: Project, own: t.Sequence[str], release: Release, cli: Cli) -> set[str] | None:
+    """The services that only the steps' own Compose files have."""
+    if not own:
         return None
     everything = replace(project, profiles=EVERY_PROFILE)
     listed = cli.compose(*compose.from_layers(everything), "config", "--services").text.split()

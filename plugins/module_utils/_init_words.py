@@ -25,10 +25,10 @@ def taken_over(scene: InitScene, operation: Operation) -> Result:
 
     In check mode the other host may not have run them yet, nor the files be the same.
     """
-    words = {name: Success(**told) for name, told in operation.options["proven"].items() if name in scene.steps}
+    words = {name: Success(**told) for name, told in operation.options["proven"].items() if name in scene.names}
     if not operation.check:
         _require_words(scene, words)
-    news = [name for name in scene.steps if name in words and not scene.ledger.knows(name, words[name].run)]
+    news = [name for name in scene.names if name in words and not scene.ledger.knows(name, words[name].run)]
     ledger, after = scene.ledger, (scene.store.numbers() or [0])[-1]
     for name in news:
         ledger = ledger.ended(name, words[name].as_word(_image(scene, name, operation), after))
@@ -42,7 +42,7 @@ def taken_over(scene: InitScene, operation: Operation) -> Result:
 
 def _require_words(scene: InitScene, words: t.Mapping[str, Success]) -> None:
     """Raise `ComposeFailure` unless each step has a word, for what it is now on this host."""
-    if missing := [name for name in scene.steps if name not in words]:
+    if missing := [name for name in scene.names if name not in words]:
         raise ComposeFailure(f"no proof was given for init step {', '.join(missing)}. Nothing was changed.")
     for name, content in scene.contents().items():
         word = words[name]

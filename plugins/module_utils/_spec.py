@@ -52,10 +52,10 @@ COMPOSE_ENV: Spec = {
 }
 
 COMPOSE_INIT: Spec = {
-    **{name: option for name, option in ENVIRONMENT.items() if name not in ("profiles", "services")},
+    **{name: option for name, option in ENVIRONMENT.items() if name != "services"},
     "profile": {"type": "str", "default": "init"},
-    "steps": {"type": "list", "elements": "str"},
-    "file": {"type": "path"},
+    "steps": {"type": "list", "elements": "raw"},
+    "file": {"type": "list", "elements": "path"},
     "run": {"type": "str", "choices": ["once", "always"], "default": "once"},
     "parallel": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 900},

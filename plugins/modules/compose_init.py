@@ -19,7 +19,8 @@ description:
     C(.svn) and C(__pycache__). More than 50000 entries or 1 GiB in it are an error, and so is what cannot be read.
   - A folder that a step mounts writable is data. A new file in it does not make the step run again.
   - Services that the steps depend on and that do not run, such as the database of a first deployment, are started
-    first. What runs is left as it is.
+    first. What runs is left as it is. An optional dependency (C(required) is V(false)) on a service whose profile is
+    off is left alone, as in a deployment. Any other dependency on such a service is an error before anything runs.
   - A step whose operation was killed goes on. The next operation awaits its end and does not start it again, unless the
     step has other content or another image by now.
 author:
@@ -36,6 +37,14 @@ attributes:
     description: What a step changes is not known.
     support: none
 options:
+  profiles:
+    description:
+      - Profiles that are on, as for M(strata.compose.compose_env), so that the steps depend on what is deployed. The
+        inventory variable C(compose_env_profiles) gives all modules the same.
+      - By default those that C(COMPOSE_PROFILES) in the env file names. That of O(profile) need not be among them, nor
+        those of the services in O(steps), which are on for what these depend on, as for C(docker compose run).
+    type: list
+    elements: str
   files:
     description:
       - The layers in the order of Compose's C(-f), relative to O(project_dir), discovered by default as for
@@ -59,14 +68,23 @@ options:
     description:
       - Names of the services that are the steps, whatever their profile. They run in this order, each after the steps
         that it depends on.
+      - A step can also be a service of the layers with another command, such as the application's own image that
+        migrates. It is a mapping of C(service), C(command) and C(name).
+      - C(command) takes the place of the service's, and its entrypoint stays. It is a list of words, or a text that is
+        split into words as in a Compose file. A C($) in it stands for itself. It is content of the step.
+      - C(name) is what the step is known by in ledger and report. It defaults to the service, and each step needs
+        another one.
+      - Such a step runs as with C(docker compose run). The service itself may run meanwhile, for the step has none of
+        its ports, its container name, its addresses and aliases in networks, its labels and its health check.
     type: list
-    elements: str
+    elements: raw
   file:
     description:
-      - A Compose file of their own that holds the steps, such as V(deploy/init-compose.yml), relative to
-        O(project_dir). It is taken as one more layer, so its services can depend on the environment's database and use
-        its networks. Its paths begin where those of the layers do.
-    type: path
+      - Compose files of their own that hold the steps, such as V(deploy/init-compose.yml), relative to
+        O(project_dir). They are taken as further layers in this order, so their services can depend on the
+        environment's database and use its networks. Their paths begin where those of the layers do.
+    type: list
+    elements: path
   run:
     description:
       - V(once) runs a step that has not succeeded for its present content. V(always) runs all of them on every call,
@@ -135,6 +153,14 @@ EXAMPLES = r"""
     steps: [migrate, seed-articles, seed-customers]
     parallel: true
 
+- name: Migrate with the application's own image, and load fixtures
+  strata.compose.compose_init:
+    project_dir: /opt/shop
+    environment: prod
+    steps:
+      - {name: migrate, service: web, command: [python, manage.py, migrate]}
+      - {name: fixtures, service: web, command: python manage.py loaddata countries}
+
 - name: Run the services of a Compose file of their own, and give each half an hour
   strata.compose.compose_init:
     project_dir: /opt/ledger
@@ -173,7 +199,7 @@ actions:
   elements: dict
   contains:
     service:
-      description: The service.
+      description: Name of the step, which is its service unless O(steps) names it otherwise.
       type: str
     action:
       description: V(init), or V(prove) for the word of another host that was taken over.
@@ -193,7 +219,7 @@ steps:
   elements: dict
   contains:
     service:
-      description: The service.
+      description: Name of the step, which is its service unless O(steps) names it otherwise.
       type: str
     outcome:
       description: V(succeeded), V(failed), V(done before) or V(not run).

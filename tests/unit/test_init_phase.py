@@ -8,6 +8,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.strata.compose.plugins.module_utils import _init_plan, _init_run
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._init_profiles import without_what_is_off
+from ansible_collections.strata.compose.plugins.module_utils._init_step import as_given, step_of
 from ansible_collections.strata.compose.plugins.module_utils._ledger import KEPT, Content, Ledger, LedgerFile, Success
 from ansible_collections.strata.compose.plugins.module_utils._release import parts_of
 
@@ -44,35 +46,66 @@ def test_selection(case):
             _init_plan.select({"services": case["services"]}, selection, foreign)
         assert caught.value.message == case["error"]
     else:
-        assert _init_plan.select({"services": case["services"]}, selection, foreign) == tuple(case["steps"])
+        found = _init_plan.select({"services": case["services"]}, selection, foreign)
+        assert [as_given(step) for step in found] == case["steps"]
+
+
+def plain(names):
+    return [step_of(name) for name in names]
+
+
+@each(CASES["given"])
+def test_step_as_it_is_given(case):
+    with pytest.raises(ComposeFailure) as caught:
+        step_of(case["step"])
+    assert case["error"] in caught.value.message
+
+
+@each(CASES["profiles"])
+def test_dependencies_obey_profiles(case):
+    model = {"services": case["services"]}
+    steps = [step_of(given) for given in case["steps"]]
+    if "problems" in case:
+        with pytest.raises(ComposeFailure) as caught:
+            without_what_is_off(model, steps, case.get("active", []))
+        assert caught.value.facts["problems"] == case["problems"]
+    else:
+        pruned = without_what_is_off(model, steps, case.get("active", []))
+        assert sorted(_init_plan.servers_of(pruned, steps, steps)) == case["servers"]
 
 
 @each(CASES["startable"])
 def test_what_may_start(case):
-    starts = _init_plan.startable(MODEL, case["waiting"], case["running"], case.get("parallel", False))
+    before = _init_plan.awaited(MODEL, plain(["a", "b", "needs-a", "needs-server-of-a"]))
+    starts = _init_plan.startable(before, case["waiting"], case["running"], case.get("parallel", False))
     assert list(starts) == case["starts"]
 
 
 @each(CASES["servers"])
 def test_servers(case):
-    assert sorted(_init_plan.servers_of(MODEL, case["steps"])) == case["servers"]
+    steps = [step_of(given) for given in case["steps"]]
+    due = [each for each in steps if each.name in case.get("due", [step.name for step in steps])]
+    assert sorted(_init_plan.servers_of(MODEL, due, steps)) == case["servers"]
 
 
 @each(CASES["fingerprint"])
 def test_fingerprint(case):
-    assert (printed({"command": ["a"]}) == printed(case["service"], case.get("files"))) is case["same"]
+    assert (
+        printed({"command": ["a"]}) == printed(case["service"], case.get("files"), case.get("step", "migrate"))
+    ) is case["same"]
 
 
-def printed(service, files=None):
+def printed(service, files=None, step="migrate"):
     parts = parts_of(
         {"name": "shop-prod", "services": {"migrate": {"image": "a:1", **service}}}, {"migrate": files or {}}
     )
-    return _init_plan.fingerprint(parts["migrate"])
+    return _init_plan.fingerprint(parts["migrate"], step_of(step))
 
 
 @each(CASES["existing"])
 def test_model_for_a_run_beside_what_exists(case):
-    assert _init_plan.in_existing(case["model"], case["networks"], case["volumes"]) == case["becomes"]
+    step = step_of(case["step"])
+    assert _init_plan.in_existing(case["model"], step, case["networks"], case["volumes"]) == case["becomes"]
 
 
 @each(CASES["line"])

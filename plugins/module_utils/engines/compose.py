@@ -92,8 +92,11 @@ def run_once(container: str, service: str, options: t.Iterable[str], argv: t.Ite
 
 
 def run_detached(container: str, service: str) -> list[str]:
-    """A service's own command in a container that is not waited for and stays; no dependency is started."""
-    return ["run", "--detach", "--no-deps", "--name", container, "--", service]
+    """A service's command in a container that is not waited for and stays; no dependency is started.
+
+    Its standard input is closed: a command that asks has nobody to answer it (compose `run` holds it open otherwise).
+    """
+    return ["run", "--detach", "--no-TTY", "--interactive=false", "--no-deps", "--name", container, "--", service]
 
 
 def execute(container: str, has_input: bool, options: t.Iterable[str], argv: t.Iterable[str]) -> list[str]:

@@ -132,10 +132,9 @@ def bring_up(
 
 def start(release: Release, services: t.Collection[str], cli: Cli) -> None:
     """Start the services' containers and nothing that they depend on: Compose gets a model without dependencies."""
-    services = {name: _model.alone(each) for name, each in release.model["services"].items()}
-    model = {**release.model, "services": services}
+    definitions = {name: _model.alone(each) for name, each in release.model["services"].items()}
     begin = compose.from_release(release)
-    stdin = as_json(model)
+    stdin = as_json({**release.model, "services": definitions})
     argv = (*begin, "start", "--", *sorted(services))
     completed = cli.compose(*argv, stdin=stdin, variables=release.variables, accept=None)
     if completed.rc:

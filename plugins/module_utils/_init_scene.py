@@ -14,14 +14,21 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _init_plan
-from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, parsed_json
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._history import good
+from ansible_collections.strata.compose.plugins.module_utils._init_data import is_fleeting, volumes_made, volumes_of
 from ansible_collections.strata.compose.plugins.module_utils._init_folders import with_folders
 from ansible_collections.strata.compose.plugins.module_utils._init_plan import Outcome
 from ansible_collections.strata.compose.plugins.module_utils._init_profiles import without_what_is_off
 from ansible_collections.strata.compose.plugins.module_utils._init_step import InitStep, as_given, step_of
-from ansible_collections.strata.compose.plugins.module_utils._ledger import Content, Ledger, LedgerFile, Success
+from ansible_collections.strata.compose.plugins.module_utils._ledger import (
+    IN_MEMORY,
+    Content,
+    Ledger,
+    LedgerFile,
+    Success,
+)
 from ansible_collections.strata.compose.plugins.module_utils._model import selected_with_dependencies
 from ansible_collections.strata.compose.plugins.module_utils._project import Project
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
@@ -75,7 +82,9 @@ class InitScene:
 
     @functools.cached_property
     def _contents(self) -> dict[str, Content]:
-        made = volumes_made(self.cli, self.release, {each.service for each in self.steps})
+        model = self.release.model
+        near = selected_with_dependencies(model, {each.service for each in self.steps})
+        made = volumes_made(self.cli, model, near)
         fingerprints = self.fingerprints
         return {each.name: self._content(each, fingerprints[each.name], made) for each in self.steps}
 
@@ -89,9 +98,9 @@ class InitScene:
         near = selected_with_dependencies(model, [step.service])
         volumes = {each: made[each] for service in near for each in volumes_of(model, service) if each in made}
         fleeting = {
-            f"{each.service} in memory": each.started
+            f"{each.service}{IN_MEMORY}": each.started
             for service in near - {step.service}
-            if has_memory_mount(model["services"][service])
+            if is_fleeting(model["services"][service])
             for each in self.snapshot.of(service)
         }
         image = self.snapshot.images.get(self.images[step.name])
@@ -168,30 +177,6 @@ def outcome_of(name: str, success: Success | None) -> Outcome:
     return Outcome(
         name, _init_plan.DONE, success.exit_code, success.seconds, finished=success.finished, host=success.host
     )
-
-
-def volumes_made(cli: Cli, release: Release, steps: t.Collection[str]) -> dict[str, str]:
-    """When each existing volume of the steps, and of what they depend on, was made: another one has other data."""
-    near = selected_with_dependencies(release.model, steps)
-    wanted = {each for service in near for each in volumes_of(release.model, service)}
-    existing = set(cli.docker("volume", "ls", "--quiet").text.split()) & wanted if wanted else set()
-    if not existing:
-        return {}
-    told = parsed_json(cli.docker("volume", "inspect", *sorted(existing)))
-    return {each["Name"]: each.get("CreatedAt", "") for each in told}
-
-
-def volumes_of(model: t.Mapping[str, t.Any], service: str) -> list[str]:
-    """The engine's names of the named volumes of a service."""
-    declared = model.get("volumes") or {}
-    mounts = model["services"][service].get("volumes") or ()
-    sources = [each.get("source") for each in mounts if each.get("type") == "volume"]
-    return [declared[each]["name"] for each in sources if each in declared]
-
-
-def has_memory_mount(definition: t.Mapping[str, t.Any]) -> bool:
-    """Whether a service has data that goes when its container stops."""
-    return bool(definition.get("tmpfs")) or any(each["type"] == "tmpfs" for each in definition.get("volumes") or ())
 
 
 def _own_files(project: Project, given: str | t.Sequence[str] | None) -> tuple[str, ...]:

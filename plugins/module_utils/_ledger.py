@@ -11,9 +11,21 @@ import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
 from ansible_collections.strata.compose.plugins.module_utils._files import read_record, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import moment
+
+GONE = "gone"
+"""In the place of the time at which a volume was made: we have removed it since."""
+
+IN_MEMORY = " in memory"
+"""What follows a service's name where its data go with its container; no volume has a name with a blank."""
 
 KEPT = 50
 """Successes of one step that stay in the ledger: one for each content it has had."""
+
+
+def is_volume(name: str) -> bool:
+    """Whether an entry of what a step lives on is a volume."""
+    return not name.endswith(IN_MEMORY)
 
 
 @dataclass(frozen=True)
@@ -59,14 +71,33 @@ class Success:
         return (
             self.fingerprint == content.fingerprint
             and self.is_for(content.image)
-            and (self.lives_on is None or self.lives_on == content.lives_on)
+            and (self.lives_on is None or self._has_same_data(content.lives_on))
         )
+
+    def _has_same_data(self, present: t.Mapping[str, str]) -> bool:
+        """Whether volumes and containers are those that the step worked on, as far as this host can tell.
+
+        One that was made before the step ended is, whatever an older version has written down of it (engines before 23
+        told a time of change). A step that inserts rows must not run twice because of what nobody can tell.
+        """
+        then = self.lives_on or {}
+        return set(then) == set(present) and all(
+            then[name] == made or (then[name] != GONE and is_volume(name) and self._ended_after(made))
+            for name, made in present.items()
+        )
+
+    def _ended_after(self, made: str) -> bool:
+        return not made or moment(made) < moment(self.finished) + 1  # told to the second
 
     def is_for(self, image: str | None) -> bool:
         """Whether the step ran in an image; an image that is not here speaks against nobody's word."""
         if self.lives_on is not None:
             return self.image == image
         return image is None or self.awaits_image or image in (self.image, self.there)
+
+    def without_volumes(self, names: t.Collection[str]) -> Success:
+        lives_on = {name: GONE if name in names else made for name, made in (self.lives_on or {}).items()}
+        return self if self.lives_on is None else replace(self, lives_on=lives_on)
 
     def as_word(self, image: str | None, after: int) -> Success:
         """What another host, on which the image has another id, writes down of this run."""
@@ -106,6 +137,15 @@ class Ledger:
                     replace(each, image=image_of(name, each)) if each.awaits_image else each for each in entries
                 )
                 for name, entries in self.succeeded.items()
+            },
+        )
+
+    def without_volumes(self, names: t.Collection[str]) -> Ledger:
+        """With nothing proven for what was done in volumes that have been removed."""
+        return replace(
+            self,
+            succeeded={
+                step: tuple(each.without_volumes(names) for each in entries) for step, entries in self.succeeded.items()
             },
         )
 

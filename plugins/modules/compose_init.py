@@ -17,6 +17,9 @@ description:
   - A mounted folder is content of a step if the step mounts it read-only (C(:ro)) and it lies in O(project_dir), such
     as a folder of SQL files. Folders in it that some service can write to are left out, and so are C(.git), C(.hg),
     C(.svn) and C(__pycache__). More than 50000 entries or 1 GiB in it are an error, and so is what cannot be read.
+  - A volume counts as another one when it was made anew. On Docker Engine before 23, which does not tell of that, this
+    is seen by root on the engine's own host. Otherwise a volume that was removed and made again by hand, between two
+    operations, is taken for the one before, for a step that inserts must not run twice.
   - A folder that a step mounts writable is data. A new file in it does not make the step run again.
   - Services that the steps depend on and that do not run, such as the database of a first deployment, are started
     first. What runs is left as it is. An optional dependency (C(required) is V(false)) on a service whose profile is

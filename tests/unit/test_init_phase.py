@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.strata.compose.plugins.module_utils import _init_plan, _init_run
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._init_data import is_fleeting
 from ansible_collections.strata.compose.plugins.module_utils._init_profiles import without_what_is_off
 from ansible_collections.strata.compose.plugins.module_utils._init_step import as_given, step_of
 from ansible_collections.strata.compose.plugins.module_utils._ledger import KEPT, Content, Ledger, LedgerFile, Success
@@ -117,6 +118,11 @@ def test_line(case):
 def test_proof(case):
     content = Content(**{"fingerprint": "f1", "image": "i1", "lives_on": {"data": "then"}, **case["content"]})
     assert Success(**{**SUCCESS, **case.get("success", {})}).proves(content) is case["proves"]
+
+
+@each(CASES["fleeting"])
+def test_data_that_go_with_their_container(case):
+    assert is_fleeting(case["service"]) is case["fleeting"]
 
 
 @each(CASES["seconds"])

@@ -70,16 +70,15 @@ def remove(operation: Operation) -> Result:
         if options["services"] is None:
             # What a switch that was cut off had left is gone with the rest.
             JournalFile(operation.store.folder).close()
-            _forget_volumes(
-                operation, [step.service.partition(" ")[2] for step in steps if step.service.startswith("volume ")]
-            )
+            gone = [step.service.partition(" ")[2] for step in steps if step.service.startswith("volume ")]
+            _forget_volumes(operation, gone)
     told = _told(operation, before, steps)
     others = [step.told() for step in steps if " " in step.service]
     return told if operation.check else {**told, "changed": bool(steps), "actions": [*told["actions"], *others]}
 
 
 def _forget_volumes(operation: Operation, names: t.Collection[str]) -> None:
-    """What init steps did in volumes that are removed is to be done again, also where no engine tells of their making."""
+    """What init steps did in volumes that are gone is to be done again, also where no engine tells of their making."""
     from ansible_collections.strata.compose.plugins.module_utils._ledger import LedgerFile
 
     file = LedgerFile(operation.store.folder)

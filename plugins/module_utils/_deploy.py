@@ -17,6 +17,7 @@ from ansible_collections.strata.compose.plugins.module_utils._step import Step
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
+    from ansible_collections.strata.compose.plugins.module_utils._preflight import Findings
     from ansible_collections.strata.compose.plugins.module_utils._transaction import Transaction
 
 Result = dict[str, t.Any]
@@ -33,7 +34,7 @@ def get_images(operation: Operation) -> Result:
     scene = scene_of(operation.options, operation.redactor)
     images = scene.images()
     if images:
-        check(scene, scene.with_images(images), images, ())
+        checked(scene, scene.with_images(images), images, ())
     compared = {"diff": _report.diff_of(scene.release, scene.made, images)} if operation.diff else {}
     actions = [step.told() for step in _certain(images)] if operation.check else _acquired(scene, images)
     return {**told(scene, actions, scene.last), **compared}
@@ -51,40 +52,68 @@ def made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Res
     """Plan, and unless this is a check, carry the plan out."""
     expected = scene.with_images(images).narrowed()
     steps = expected.steps()
+    findings = checked(scene, expected, images, steps) if images or steps else None
+    externals = findings.steps if findings else ()
     if images or steps:
-        check(scene, expected, images, steps)
         _require_init(scene, images, operation)
-    compared = {"diff": _report.diff_of(scene.release, scene.made, (*images, *steps))} if operation.diff else {}
-    compared.update(_warned(scene, steps))
+    planned = (*externals, *images, *steps)
+    compared = {"diff": _report.diff_of(scene.release, scene.made, planned)} if operation.diff else {}
+    compared.update(_warned(scene, steps, findings))
     if operation.check:
-        foreseen = [step.told() for step in (*_certain(images), *steps)]
+        foreseen = [step.told() for step in (*externals, *_certain(images), *steps)]
         return {**told(scene, foreseen, scene.last), **compared}
     if not images and not steps and _is_settled(expected):
         return {**told(scene, (), scene.last), **compared}
     acquired = _acquired(scene, images)
     ready = expected.looked_at_again() if images else expected
-    result = _carry_out(ready, acquired, operation)
+    if images:
+        # The images may be other ones now, with other steps to take, and with or without a health check.
+        findings = checked(ready, ready, (), ready.steps(), acquired)
+    before = [*acquired, *_externals_created(ready, findings)]
+    result = _carry_out(ready, before, operation)
     warnings = [*compared.pop("warnings", ()), *result.pop("warnings", ())]
     return {**result, **compared, **({"warnings": warnings} if warnings else {})}
 
 
-def _warned(scene: Scene, steps: t.Sequence[Step]) -> dict[str, t.Any]:
-    """What to know before containers are replaced that have no release of ours to come back to."""
+def _externals_created(scene: Scene, findings: Findings | None) -> list[dict[str, str]]:
+    if findings is None or not findings.missing:
+        return []
+    from ansible_collections.strata.compose.plugins.module_utils._externals import create_externals
+
+    return create_externals(findings.missing, scene.cli)
+
+
+def _warned(scene: Scene, steps: t.Sequence[Step], findings: Findings | None) -> dict[str, t.Any]:
+    """What the preflight has to say, and what to know before containers are replaced."""
+    warnings = [*(findings.warnings if findings else ()), *_without_return(scene, steps)]
+    return {"warnings": warnings} if warnings else {}
+
+
+def _without_return(scene: Scene, steps: t.Sequence[Step]) -> list[str]:
+    """What to know of containers that have no release of ours to come back to."""
     replaced = sorted({step.service for step in steps if step.action in (_step.RECREATE, _step.REMOVE)})
     if scene.last or not replaced:
-        return {}
+        return []
     told = (
         f"The containers of {', '.join(replaced)} were not deployed by strata.compose: should this first release fail, "
         f"there is no earlier one to go back to."
     )
-    return {"warnings": [told]}
+    return [told]
 
 
-def check(scene: Scene, expected: Scene, images: t.Sequence[Step], steps: t.Sequence[Step]) -> None:
-    """Raise `ComposeFailure` for all that stands in the way of these images and steps."""
+def checked(
+    scene: Scene,
+    expected: Scene,
+    images: t.Sequence[Step],
+    steps: t.Sequence[Step],
+    acquired: t.Sequence[t.Mapping[str, str]] = (),
+) -> Findings:
+    """What has to be done and said before; raises `ComposeFailure` for all that stands in the way."""
     from ansible_collections.strata.compose.plugins.module_utils._preflight import check_before_change
 
-    check_before_change(scene.release, steps, scene.made, expected.snapshot, scene.policy, scene.cli, images)
+    release = expected.release if steps else scene.release
+    made, snapshot, policy = scene.made, expected.snapshot, scene.policy
+    return check_before_change(release, steps, made, snapshot, policy, scene.cli, images, acquired)
 
 
 def _require_init(scene: Scene, images: t.Sequence[Step], operation: Operation) -> list[dict[str, t.Any]]:

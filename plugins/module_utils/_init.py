@@ -24,6 +24,7 @@ from ansible_collections.strata.compose.plugins.module_utils import (
 )
 from ansible_collections.strata.compose.plugins.module_utils._acquire import acquire
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._externals import create_externals
 from ansible_collections.strata.compose.plugins.module_utils._files import replace_file
 from ansible_collections.strata.compose.plugins.module_utils._init_plan import Outcome
 from ansible_collections.strata.compose.plugins.module_utils._init_profiles import for_servers
@@ -31,7 +32,7 @@ from ansible_collections.strata.compose.plugins.module_utils._init_run import Ru
 from ansible_collections.strata.compose.plugins.module_utils._init_scene import InitScene
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json, is_done
 from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
-from ansible_collections.strata.compose.plugins.module_utils._preflight import check_before_change
+from ansible_collections.strata.compose.plugins.module_utils._preflight import Findings, check_before_change
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import COMING
@@ -57,15 +58,19 @@ def perform(operation: Operation) -> Result:
     scene = _init_scene.init_scene(options, _init_scene.selection_of(options), operation.redactor)
     if options["proven"] is not None:
         return _init_words.taken_over(scene, operation)
-    policy = Policy(build=options["build"], pull=options["pull"])
+    policy = Policy(build=options["build"], pull=options["pull"], external=options["external"])
     due = _due(scene, options)
     images = _images(scene, policy, due)
+    findings = _checked(scene, due, images, policy)
     if operation.check:
         foreseen = {name: Outcome(name, _init_plan.PENDING) for name in due}
         is_due = bool(due or images) or _init_words.is_selection_new(scene)
-        return {**_init_report.told(scene, foreseen, _actions(due, options)), "due": is_due}
-    _check(scene, due, images, policy)
-    return _performed(_prepared(scene, images), operation)
+        actions = [*(step.told() for step in findings.steps), *_actions(due, options)]
+        return {**_init_report.told(scene, foreseen, actions), "due": is_due}
+    prepared = _prepared(scene, images)
+    created = create_externals(findings.missing, scene.cli)
+    result = _performed(prepared, operation)
+    return {**result, "actions": [*created, *result["actions"]]}
 
 
 def _prepared(scene: InitScene, images: t.Sequence[Step]) -> InitScene:
@@ -101,16 +106,16 @@ def _images(scene: InitScene, policy: Policy, due: t.Collection[str]) -> tuple[S
     return _plan.plan_images(release, scene.snapshot, {}, policy, {*steps, *_absent_servers(scene, due)})
 
 
-def _check(scene: InitScene, due: t.Collection[str], images: t.Sequence[Step], policy: Policy) -> None:
-    """All that can be known to be in the way before anything is built, pulled or run."""
+def _checked(scene: InitScene, due: t.Collection[str], images: t.Sequence[Step], policy: Policy) -> Findings:
+    """What has to be created first; raises `ComposeFailure` for all that is known to be in the way."""
     if not due:
-        return
+        return Findings()
     coming = {scene.release.parts[each.service].image_name: COMING for each in images}
     expected = replace(scene.snapshot, images={**scene.snapshot.images, **coming})
     absent, services = _absent_servers(scene, due), _services_of(scene, due)
     steps = [Step(name, CREATE, "is to be run") for name in (*services, *absent)]
     release = _with_one_offs(scene, [name for name in services if name not in absent])
-    check_before_change(release, steps, {}, expected, policy, scene.cli, images)
+    return check_before_change(release, steps, {}, expected, policy, scene.cli, images)
 
 
 def _services_of(scene: InitScene, names: t.Collection[str]) -> list[str]:

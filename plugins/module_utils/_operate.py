@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ansible_collections.strata.compose.plugins.module_utils import _plan, _report, _step
+from ansible_collections.strata.compose.plugins.module_utils import _plan, _removal, _report
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._images import release as release_images
@@ -20,13 +20,14 @@ from ansible_collections.strata.compose.plugins.module_utils._release import Rel
 from ansible_collections.strata.compose.plugins.module_utils._resolve import require_services
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options, scene_of
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
-from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL, Snapshot, observe
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
 from ansible_collections.strata.compose.plugins.module_utils._switch import settle_down, start_and_gate
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
+    from ansible_collections.strata.compose.plugins.module_utils._removal import Removal
 
 Result = dict[str, t.Any]
 
@@ -63,18 +64,27 @@ def remove(operation: Operation) -> Result:
     options, name, cli = operation.options, operation.store.project, operation.cli
     _require_confirmation(options)
     before = _selected(observe(cli, name), options)
-    steps = [*_plan.plan_remove(before), *_removable(options, name, before, cli)]
+    removal = _removal.planned(options, name, operation.store.current(), before, cli) if _is_whole(options) else None
+    others = removal.objects if removal else ()
+    steps = (*_plan.plan_remove(before), *others)
     if not operation.check:
         with _brought_to_an_end(operation):
-            _remove(options, name, before, steps, cli)
-        if options["services"] is None:
+            _remove(options, name, before, removal if steps else None, cli)
+        if removal:
             # What a switch that was cut off had left is gone with the rest.
             JournalFile(operation.store.folder).close()
             gone = [step.service.partition(" ")[2] for step in steps if step.service.startswith("volume ")]
             _forget_volumes(operation, gone)
     told = _told(operation, before, steps)
-    others = [step.told() for step in steps if " " in step.service]
-    return told if operation.check else {**told, "changed": bool(steps), "actions": [*told["actions"], *others]}
+    if removal and removal.warnings:
+        told["warnings"] = list(removal.warnings)
+    gone = [] if operation.check else [step.told() for step in others]
+    return {**told, "changed": bool(steps), "actions": [*told["actions"], *gone]}
+
+
+def _is_whole(options: Options) -> bool:
+    """Whether the environment is meant as a whole: only then do its networks, volumes and images go too."""
+    return options["services"] is None
 
 
 def _forget_volumes(operation: Operation, names: t.Collection[str]) -> None:
@@ -120,30 +130,10 @@ def _require_confirmation(options: Options) -> None:
         )
 
 
-def _removable(options: Options, name: str, before: Snapshot, cli: Cli) -> t.Iterator[Step]:
-    """What belongs to the project besides containers, and is to go with them; nothing when only services are meant."""
-    if options["services"] is not None:
-        return
-    kinds = ("network", "volume") if options["volumes"] else ("network",)
-    for kind in kinds:
-        listed = cli.docker(kind, "ls", "--filter", f"label={LABEL}project={name}", "--format", "{{.Name}}")
-        yield from (Step(f"{kind} {each}", _step.REMOVE, "belongs to the project") for each in listed.text.split())
-    for image in sorted({each.image_name for each in before.containers}):
-        if options["images"] == "all" or (options["images"] == "local" and _is_local(image, name)):
-            yield Step(f"image {image}", _step.REMOVE, f"images is {options['images']}")
-
-
-def _is_local(image: str, project: str) -> bool:
-    """Whether Compose named the image itself, for want of an ``image:`` (compose, `down --rmi local`)."""
-    return image.startswith(f"{project}-")
-
-
-def _remove(options: Options, name: str, before: Snapshot, steps: t.Sequence[Step], cli: Cli) -> None:
-    if not steps:
-        return
-    if options["services"] is None:
-        cli.compose("--project-name", name, *compose.down(options["timeout"], options["volumes"]))
-        images = [step.service.partition(" ")[2] for step in steps if step.service.startswith("image ")]
+def _remove(options: Options, name: str, before: Snapshot, removal: Removal | None, cli: Cli) -> None:
+    if removal:
+        _removal.carry_out(removal, before, options, name, cli)
+        images = removal.names("image")
         if images or options["volumes"]:
             # There is nothing left to go back to.
             release_images(cli, name, ())

@@ -25,7 +25,7 @@ from ansible_collections.strata.compose.plugins.module_utils._step import (
 )
 
 if t.TYPE_CHECKING:
-    from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
+    from ansible_collections.strata.compose.plugins.module_utils._release import Made, Part, Release
     from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container, Snapshot
 
 
@@ -152,19 +152,31 @@ def _covers(greater: Step, smaller: Step) -> bool:
 
 
 def changed_networks(wanted: Release, made: t.Mapping[str, Made]) -> tuple[str, ...]:
-    """Engine names of the networks that exist with another definition: they are made anew.
+    """Engine names of our networks that are wanted with another definition: they are made anew.
 
-    Seen with Compose 2.26: it keeps the old network without a word.
+    Compose 2.26 keeps the old network without a word, 2.40 disconnects all containers from it, whoever is meant.
     """
-    old = {
-        key: value for each in made.values() for key, value in each.definition.items() if _is_own_network(key, value)
-    }
-    new = {key: value for part in wanted.parts.values() for key, value in part.definition.items()}
-    return tuple(sorted(value["name"] for key, value in old.items() if key in new and new[key] != value))
+    old, new = _own_networks(made.values()), _own_networks(wanted.parts.values())
+    wanted_names = {value["name"] for value in new.values()}
+    changed = {value["name"] for key, value in old.items() if new.get(key) != value}
+    return tuple(sorted(changed & wanted_names))
 
 
-def _is_own_network(key: str, definition: t.Any) -> bool:
-    return key.startswith("network ") and bool(definition) and not definition.get("external")
+def renamed_networks(wanted: Release, made: t.Mapping[str, Made]) -> tuple[str, ...]:
+    """Engine names of our networks for which the layers have another name now: nothing needs the old one."""
+    old, new = _own_networks(made.values()), _networks(wanted.parts.values())
+    used = {value["name"] for value in new.values()}
+    return tuple(sorted(value["name"] for key, value in old.items() if key in new and value["name"] not in used))
+
+
+def _networks(parts: t.Iterable[Part | Made]) -> dict[str, t.Mapping[str, t.Any]]:
+    """The networks of these services, by their names in the layers."""
+    entries = (each for part in parts for each in part.definition.items())
+    return {key: value for key, value in entries if key.startswith("network ") and value}
+
+
+def _own_networks(parts: t.Iterable[Part | Made]) -> dict[str, t.Mapping[str, t.Any]]:
+    return {key: value for key, value in _networks(parts).items() if not value.get("external")}
 
 
 def plan_stop(running: Snapshot) -> tuple[Step, ...]:

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import errno
 import glob
+import ipaddress
 import os
 import re
 import socket
@@ -13,68 +15,86 @@ import struct
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._files import read_file
-from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL
 
-ANY = ("0.0.0.0", "::", "")
+if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._engine_objects import EngineContainer
+
 LISTENS = "0A"
 """State of a listening TCP socket in /proc/net/tcp (kernel Documentation/networking/proc_net_tcp.rst)."""
 BOUND = "07"
 """State of a bound UDP socket."""
 PUBLISHED = re.compile(r"(?P<host>\[?[0-9a-f.:]*\]?):(?P<first>\d+)(?:-(?P<last>\d+))?->[\d-]+/(?P<protocol>\w+)")
+ANY = "*"
+"""Stands for all addresses of a family."""
+RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+BINDV6ONLY = "/proc/sys/net/ipv6/bindv6only"
 
 
 @dataclass(frozen=True)
 class HostPort:
-    """An address, port and protocol of the host."""
+    """An address, port and protocol of the host; without an address, all addresses of both families."""
 
     address: str
     port: int
     protocol: str
 
     def meets(self, other: HostPort) -> bool:
-        """Whether both cannot be bound at the same time."""
-        same = self.port == other.port and self.protocol == other.protocol
-        return same and (self.address in ANY or other.address in ANY or self.address == other.address)
+        """Whether the engine cannot bind both at the same time.
+
+        It binds each family by a socket of its own (moby libnetwork/portmapper), so that ``0.0.0.0`` and ``::``
+        stand side by side, while each stands in the way of all addresses of its own family.
+        """
+        if (self.port, self.protocol) != (other.port, other.protocol):
+            return False
+        mine, theirs = self._addresses(), other._addresses()
+        shared = mine.keys() & theirs.keys()
+        return any(ANY in (mine[family], theirs[family]) or mine[family] == theirs[family] for family in shared)
+
+    def _addresses(self) -> dict[int, str]:
+        """The address to bind by family, ``*`` for all of it."""
+        if not self.address:
+            return {socket.AF_INET: ANY, socket.AF_INET6: ANY}
+        try:
+            address = ipaddress.ip_address(self.address.partition("%")[0])
+        except ValueError:  # The engine refuses it by itself.
+            return {socket.AF_UNSPEC: self.address}
+        mapped = getattr(address, "ipv4_mapped", None) or address
+        family = socket.AF_INET if mapped.version == 4 else socket.AF_INET6
+        return {family: ANY if mapped.is_unspecified else str(mapped)}
 
     def __str__(self) -> str:
-        return f"{self.address or '0.0.0.0'}:{self.port}/{self.protocol}"
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Who has a host port."""
-
-    port: HostPort
-    container: str
-    project: str
-    service: str
-
-    def __str__(self) -> str:
-        if not self.project:
-            return f"container {self.container}"
-        return f"container {self.container} (service {self.service} of project {self.project})"
+        address = f"[{self.address}]" if ":" in self.address else self.address or "0.0.0.0"
+        return f"{address}:{self.port}/{self.protocol}"
 
 
 def wanted_ports(definition: t.Mapping[str, t.Any]) -> list[HostPort]:
     """The fixed host ports of a service; of a range or without a number the engine picks a free one."""
-    entries = definition.get("ports") or ()
     return [
-        HostPort(each.get("host_ip", ""), int(each["published"]), each.get("protocol", "tcp"))
-        for each in entries
-        if str(each.get("published", "")).isdigit() and int(each["published"])
+        HostPort(each.get("host_ip", ""), first, each.get("protocol", "tcp"))
+        for each, first, last in _published(definition)
+        if first == last
     ]
 
 
-def published_ports(cli: Cli) -> list[Holder]:
-    """The host ports of all running containers on the engine, of whatever project."""
-    form = "\t".join(
-        ("{{.Names}}", *(f'{{{{.Label "{LABEL}{key}"}}}}' for key in ("project", "service")), "{{.Ports}}")
-    )
-    listed = cli.docker("ps", "--no-trunc", "--format", form).text.splitlines()
-    rows = (line.split("\t") for line in listed if line.count("\t") == 3)
-    return [Holder(port, *names) for *names, ports in rows for port in parsed_ports(ports)]
+def published_ranges(definition: t.Mapping[str, t.Any]) -> list[tuple[int, int, int]]:
+    """First and last host port of each entry that names any, and the port of the container that it leads to."""
+    return [(first, last, int(each["target"])) for each, first, last in _published(definition)]
+
+
+def _published(definition: t.Mapping[str, t.Any]) -> t.Iterator[tuple[t.Mapping[str, t.Any], int, int]]:
+    """The entries that name host ports; in the host's own network the engine publishes nothing."""
+    entries = definition.get("ports") or () if definition.get("network_mode") != "host" else ()
+    for each in entries:
+        found = RANGE.fullmatch(str(each.get("published") or ""))
+        if found and int(found[1]):
+            yield each, int(found[1]), int(found[2] or found[1])
+
+
+def published_ports(containers: t.Iterable[EngineContainer]) -> list[tuple[HostPort, EngineContainer]]:
+    """The host ports of all running containers, each with the container that has it."""
+    return [(port, each) for each in containers for port in parsed_ports(each.ports)]
 
 
 def parsed_ports(told: str) -> list[HostPort]:
@@ -84,6 +104,28 @@ def parsed_ports(told: str) -> list[HostPort]:
         for match in PUBLISHED.finditer(told)
         for port in range(int(match["first"]), int(match["last"] or match["first"]) + 1)
     ]
+
+
+def is_held_by_both(wanted: HostPort, taken: HostPort) -> bool:
+    """Whether a socket on all addresses of IPv6 also has the wanted port of IPv4, which its row does not show.
+
+    Binding the port for a moment shows it. Where that is not permitted, the host's default for sockets decides (Linux
+    Documentation/networking/ip-sysctl, bindv6only).
+    """
+    same = (wanted.port, wanted.protocol) == (taken.port, taken.protocol)
+    if not same or taken.address != "::" or ":" in wanted.address:
+        return False
+    with socket.socket(socket.AF_INET, KINDS[wanted.protocol]) as probe:
+        if wanted.protocol == "tcp":
+            # As the engine does: without it, connections that have ended would count too.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((wanted.address, wanted.port))
+        except PermissionError:
+            return (read_file(BINDV6ONLY) or b"0").strip() == b"0"
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def listening_ports() -> list[tuple[HostPort, str]]:

@@ -5,28 +5,51 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
+from dataclasses import dataclass, replace
 
-from ansible_collections.strata.compose.plugins.module_utils import _disk
+from ansible_collections.strata.compose.plugins.module_utils import _disk, _mounted_files, _outside_needs, _plan
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._container_names import name_problems, names_of
 from ansible_collections.strata.compose.plugins.module_utils._endpoint import is_local
+from ansible_collections.strata.compose.plugins.module_utils._engine_objects import EngineObjects, observe_objects
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._inputs import granted
-from ansible_collections.strata.compose.plugins.module_utils._ports import (
-    HostPort,
-    listening_ports,
-    process_of,
-    published_ports,
-    wanted_ports,
+from ansible_collections.strata.compose.plugins.module_utils._health_conditions import health_conditions
+from ansible_collections.strata.compose.plugins.module_utils._host_ports import taken_ports
+from ansible_collections.strata.compose.plugins.module_utils._model import selected_with_dependencies
+from ansible_collections.strata.compose.plugins.module_utils._networks_and_volumes import (
+    Used,
+    changed_volumes,
+    external_problems,
+    externals_to_create,
+    foreign_networks,
+    foreign_volumes,
+    missing_externals,
+    networks_in_use,
+    unlabelled_volumes,
+    used_by,
 )
-from ansible_collections.strata.compose.plugins.module_utils._step import CREATE, RECREATE, REMOVE, START, Policy, Step
+from ansible_collections.strata.compose.plugins.module_utils._step import CREATE, RECREATE, REQUIRE, START, Policy, Step
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
     from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
 
 NOTHING_CHANGED = "Nothing was changed."
+IMAGES_ONLY = "Images were built or pulled, and no container was touched."
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What stands in nobody's way and has to be done or said."""
+
+    missing: tuple[Used, ...] = ()
+    """external networks and volumes to create first"""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return externals_to_create(self.missing)
 
 
 def check_before_change(
@@ -37,59 +60,91 @@ def check_before_change(
     policy: Policy,
     cli: Cli,
     images: t.Sequence[Step],
-) -> None:
+    acquired: t.Sequence[t.Mapping[str, str]] = (),
+) -> Findings:
     """Raise one `ComposeFailure` that tells all that stands in the way of these steps and of having these images first.
 
-    In ``snapshot``, images that are about to be built or pulled count as here.
+    In ``snapshot``, images that are about to be built or pulled count as here; ``acquired`` are those that were.
     """
     concerned = sorted({step.service for step in steps if step.action in (CREATE, RECREATE, START)})
+    around = _Surroundings.of(release, concerned, made, cli)
     problems = [
-        *_missing_files(release, concerned),
-        *_changed_volumes(release, concerned, made),
+        *_on_host(release, concerned, made, cli),
+        *_mounted_files.unusable_grants(release, concerned),
+        *_on_engine(release, steps, concerned, snapshot, around),
+        *external_problems(around.missing if policy.external == REQUIRE else ()),
         *_missing_images(release, concerned, snapshot, policy),
-        *_taken_ports(release, concerned, steps, cli),
+        *taken_ports(release, concerned, steps, around.objects.containers, cli),
+        *health_conditions(release, concerned, _without(release, images, snapshot), cli),
         *_disk.shortage(release, images, cli),
     ]
     if problems:
-        raise ComposeFailure(f"{'; '.join(problems)}. {NOTHING_CHANGED}", problems=problems)
+        untouched = IMAGES_ONLY if acquired else NOTHING_CHANGED
+        raise ComposeFailure(f"{'; '.join(problems)}. {untouched}", problems=problems, changed=bool(acquired))
+    warnings = (*unlabelled_volumes(around.used, around.objects), *_mounted_files.folders_to_come(release, concerned))
+    return Findings(around.missing, warnings)
 
 
-def _missing_files(release: Release, services: t.Iterable[str]) -> t.Iterator[str]:
-    for service in services:
-        for kind in ("configs", "secrets"):
-            files = [each["file"] for each in granted(release.model, service, kind) if "file" in each]
-            missing = [each for each in files if not os.path.exists(each)]
-            yield from (f"service {service}: {kind[:-1]} file {each} is missing" for each in missing)
-            names = [each["environment"] for each in granted(release.model, service, kind) if "environment" in each]
-            yield from (
-                f"service {service}: the {kind[:-1]} wants variable {each}, which no env file defines"
-                for each in names
-                if each not in release.variables
-            )
-        for mount in release.model["services"][service].get("volumes") or ():
-            if mount.get("type") == "bind" and not os.path.exists(mount["source"]) and _is_meant_as_file(mount):
-                source = mount["source"]
-                yield f"service {service}: mounted file {source} is missing (the engine would make a folder of it)"
+@dataclass(frozen=True)
+class _Surroundings:
+    """What the engine has that the services to be deployed meet."""
+
+    used: tuple[Used, ...]
+    """networks and volumes of these services"""
+    missing: tuple[Used, ...]
+    """external ones that do not exist, of what these services depend on too"""
+    remade: tuple[str, ...]
+    """networks that the switch makes anew"""
+    objects: EngineObjects
+
+    @classmethod
+    def of(cls, release: Release, services: t.Sequence[str], made: t.Mapping[str, Made], cli: Cli) -> _Surroundings:
+        """Nothing is asked of the engine when no service is to be deployed."""
+        if not services:
+            return cls((), (), (), EngineObjects())
+        # Compose wants all networks and volumes of the services that it starts from, and of what those depend on.
+        used = used_by(release, selected_with_dependencies(release.model, services))
+        names = {kind: {each.name for each in used if each.kind == kind} for kind in ("network", "volume")}
+        objects = observe_objects(cli, names["network"], names["volume"])
+        missing = missing_externals(used, objects)
+        if any(each.kind == "network" for each in missing) and _is_swarm_worker(cli):
+            # It knows the overlay networks of its cluster only while one of its containers is in them.
+            missing = tuple(each for each in missing if each.kind != "network")
+        return cls(used_by(release, services), missing, _plan.changed_networks(release, made), objects)
 
 
-def _is_meant_as_file(mount: t.Mapping[str, t.Any]) -> bool:
-    """A missing source is made as a folder by the engine: right for ``./data``, never for ``./nginx.conf``."""
-    strict = not (mount.get("bind") or {}).get("create_host_path", False)
-    extension = os.path.splitext(mount["target"])[1]
-    return strict or (bool(extension) and extension != ".d")
+def _without(release: Release, images: t.Iterable[Step], snapshot: Snapshot) -> Snapshot:
+    """What is here for certain: an image that is asked for anew may turn out to be another one."""
+    coming = {release.parts[step.service].image_name for step in images}
+    return replace(snapshot, images={name: each for name, each in snapshot.images.items() if name not in coming})
 
 
-def _changed_volumes(release: Release, services: t.Iterable[str], made: t.Mapping[str, Made]) -> t.Iterator[str]:
-    for service in services:
-        before = made[service].definition if service in made else {}
-        after = release.parts[service].definition
-        shared = [key for key in after if key.startswith("volume ") and key in before]
-        yield from (
-            f"service {service}: the definition of {key} changed, and a volume can only be changed by losing its data: "
-            f"give the new one another name, or remove the old one first (state absent with volumes and confirm)"
-            for key in shared
-            if before[key] != after[key]
-        )
+def _is_swarm_worker(cli: Cli) -> bool:
+    shown = cli.docker("info", "--format", "{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}}", accept=None)
+    return shown.text.split() == ["active", "false"]
+
+
+def _on_host(release: Release, services: t.Sequence[str], made: t.Mapping[str, Made], cli: Cli) -> list[str]:
+    """What is missing on this host, which says nothing when the engine is elsewhere."""
+    problems = [
+        *_mounted_files.missing_files(release, services, made),
+        *_outside_needs.missing_devices(release, services),
+    ]
+    return problems if problems and is_local(cli) else []
+
+
+def _on_engine(
+    release: Release, steps: t.Sequence[Step], services: t.Sequence[str], snapshot: Snapshot, around: _Surroundings
+) -> t.Iterator[str]:
+    used, objects = around.used, around.objects
+    yield from foreign_networks(used, release.project, objects)
+    yield from foreign_volumes(used, release.project, objects)
+    yield from changed_volumes(used, release.environment, objects)
+    yield from networks_in_use(around.remade, release.project, objects)
+    yield from name_problems(release, steps, snapshot, objects)
+    yield from _outside_needs.contradictions(release, services)
+    coming = {name for service in services for name in names_of(release, service, snapshot)}
+    yield from _outside_needs.missing_containers(release, services, objects, coming)
 
 
 def _missing_images(release: Release, services: t.Iterable[str], snapshot: Snapshot, policy: Policy) -> t.Iterator[str]:
@@ -99,40 +154,3 @@ def _missing_images(release: Release, services: t.Iterable[str], snapshot: Snaps
             option, verb = ("build", "built") if release.model["services"][service].get("build") else ("pull", "pulled")
             rule = getattr(policy, option)
             yield f"service {service}: image {image} is not here and may not be {verb} ({option} is {rule})"
-
-
-def _taken_ports(release: Release, services: t.Sequence[str], steps: t.Sequence[Step], cli: Cli) -> t.Iterator[str]:
-    wanted = {name: wanted_ports(release.parts[name].definition) for name in services}
-    if not any(wanted.values()):
-        return
-    giving_up = {step.service for step in steps if step.action in (RECREATE, REMOVE)}
-    holders = published_ports(cli)
-    others = [each for each in holders if each.project != release.project or each.service not in giving_up]
-    sockets = [each for each in _local_sockets(cli) if not any(each[0].meets(holder.port) for holder in holders)]
-    for service, ports in wanted.items():
-        for port in ports:
-            if owner := _owner(port, service, release.project, others, sockets):
-                yield f"service {service}: host port {port} is in use by {owner}"
-    yield from _claimed_twice(wanted)
-
-
-def _local_sockets(cli: Cli) -> list[tuple[HostPort, str]]:
-    """Sockets of this host, which say nothing when the engine is elsewhere."""
-    return listening_ports() if is_local(cli) else []
-
-
-def _owner(
-    port: HostPort, service: str, project: str, holders: t.Sequence[t.Any], sockets: t.Sequence[tuple[HostPort, str]]
-) -> str:
-    for holder in holders:
-        if port.meets(holder.port) and (holder.project, holder.service) != (project, service):
-            return str(holder)
-    return next((process_of(inode) for taken, inode in sockets if port.meets(taken)), "")
-
-
-def _claimed_twice(wanted: t.Mapping[str, t.Sequence[HostPort]]) -> t.Iterator[str]:
-    claims = [(service, port) for service, ports in wanted.items() for port in ports]
-    for index, (service, port) in enumerate(claims):
-        for other, taken in claims[:index]:
-            if other != service and port.meets(taken):
-                yield f"service {service}: host port {port} is wanted by service {other} too"

@@ -122,6 +122,7 @@ def policy_of(options: Options) -> Policy:
         build={"built": "always", "pulled": "never"}.get(state) or options.get("build", "missing"),
         pull={"pulled": "always", "built": "never"}.get(state) or options.get("pull", "missing"),
         restart=state == "restarted",
+        external=options.get("external") or _step.REQUIRE,
         named=None if options.get("services") is None else frozenset(options["services"]),
     )
 

@@ -23,10 +23,14 @@ ENVIRONMENT: Spec = {
     "env_files": {"type": "list", "elements": "path"},
     "profiles": {"type": "list", "elements": "str"},
     "services": {"type": "list", "elements": "str"},
+    "external": {"type": "str", "choices": ["require", "create"], "default": "require"},
     "docker_host": {"type": "str"},
     "state_dir": {"type": "path"},
     "command_timeout": {"type": "int", "default": 1800},
 }
+
+LAYERS = ("files", "profiles", "services")
+"""Options that say what of the layers is meant."""
 
 COMPOSE_ENV: Spec = {
     **ENVIRONMENT,
@@ -69,14 +73,14 @@ COMPOSE_INIT: Spec = {
 }
 
 COMPOSE_ENV_INFO: Spec = {
-    **ENVIRONMENT,
+    **{name: option for name, option in ENVIRONMENT.items() if name != "external"},
     "gather": {"type": "list", "elements": "str", "choices": list(GATHER), "default": ["services"]},
     "tail": {"type": "int", "default": 100},
     "since": {"type": "str"},
 }
 
 COMPOSE_EXEC: Spec = {
-    **{name: option for name, option in ENVIRONMENT.items() if name != "services"},
+    **{name: option for name, option in ENVIRONMENT.items() if name not in ("services", "external")},
     "service": {"type": "str", "required": True},
     "index": {"type": "int"},
     "argv": {"type": "list", "elements": "str"},
@@ -99,7 +103,7 @@ COMPOSE_EXEC: Spec = {
 }
 
 POSTGRES: Spec = {
-    **{name: option for name, option in ENVIRONMENT.items() if name not in ("files", "profiles", "services")},
+    **{name: option for name, option in ENVIRONMENT.items() if name not in (*LAYERS, "external")},
     "service": {"type": "str", "default": "postgres"},
     "database": {"type": "str", "required": True},
     "lock_wait": COMPOSE_ENV["lock_wait"],
@@ -111,6 +115,7 @@ POSTGRES_ENV: Spec = {
     "state": {"type": "str", "choices": ["present", "prepared", "absent"], "default": "present"},
     "files": ENVIRONMENT["files"],
     "profiles": ENVIRONMENT["profiles"],
+    "external": ENVIRONMENT["external"],
     "owner": {"type": "str"},
     "role": {"type": "str"},
     "readonly_role": {"type": "str"},

@@ -14,6 +14,7 @@ Action = str
 REPLACES = frozenset({CREATE, RECREATE})
 ABSENT_IMAGE = "absent"
 ASKED_FOR = "asked for"
+REQUIRE = "require"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Policy:
     build: str = "missing"
     pull: str = "missing"
     restart: bool = False
+    external: str = REQUIRE
+    """what is to become of an external network or volume that does not exist: require or create"""
     named: frozenset[str] | None = None
     """the services that the user named; what they depend on is only brought up, as Compose does. ``None`` for all"""
 

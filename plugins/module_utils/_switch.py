@@ -69,15 +69,6 @@ def settle_down(steps: t.Sequence[Step], manner: Manner, cli: Cli) -> None:
         cli.docker("rm", *going)
 
 
-def drop_networks(names: t.Iterable[str], snapshot: Snapshot, cli: Cli) -> None:
-    """Remove networks that are to be made anew; their containers, which lose them here, are recreated next."""
-    for name in names:
-        for container in snapshot.containers:
-            if name in container.networks:
-                cli.docker("network", "disconnect", "--force", name, container.id)
-        cli.docker("network", "rm", name)
-
-
 def create(release: Release, paths: tuple[str, str], calls: t.Iterable[Call], manner: Manner, cli: Cli) -> None:
     """Create and replace containers, and start none; ``paths`` are those of the stored model and its env file."""
     begin = compose.from_release(release, *paths)

@@ -18,7 +18,6 @@ from ansible_collections.strata.compose.plugins.module_utils import (
     _deed,
     _images,
     _journal,
-    _plan,
     _record,
     _step,
     _undone,
@@ -26,6 +25,7 @@ from ansible_collections.strata.compose.plugins.module_utils import (
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, as_failure
 from ansible_collections.strata.compose.plugins.module_utils._journal import Journal, JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
+from ansible_collections.strata.compose.plugins.module_utils._network_removal import drop_networks
 from ansible_collections.strata.compose.plugins.module_utils._record import Author
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
@@ -35,7 +35,6 @@ from ansible_collections.strata.compose.plugins.module_utils._step import Policy
 from ansible_collections.strata.compose.plugins.module_utils._switch import (
     Manner,
     create,
-    drop_networks,
     settle_down,
     start_and_gate,
 )
@@ -114,8 +113,7 @@ def _switched(
     A way back stays one in the journal: its containers are not those of the release that the journal leads to.
     """
     settle_down(steps, manner, scene.cli)
-    if changed := _plan.changed_networks(scene.release, scene.made):
-        drop_networks(changed, scene.looked_at_again().snapshot, scene.cli)
+    drop_networks(scene.release, scene.made, scene.cli)
     snapshot = _created(scene, steps, manner)
     taken = (*steps, *_deed.unplanned_replacements(scene.snapshot, snapshot, steps))
     replaced = {*journal.services, *_replaced(taken)}

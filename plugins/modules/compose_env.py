@@ -20,6 +20,7 @@ author:
 extends_documentation_fragment:
   - strata.compose._attributes
   - strata.compose._project
+  - strata.compose._external
   - strata.compose._layers
   - strata.compose._operation
 attributes:

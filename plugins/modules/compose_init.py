@@ -31,6 +31,7 @@ author:
 extends_documentation_fragment:
   - strata.compose._attributes
   - strata.compose._project
+  - strata.compose._external
   - strata.compose._operation
 attributes:
   check_mode:

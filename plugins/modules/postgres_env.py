@@ -24,6 +24,7 @@ author:
 extends_documentation_fragment:
   - strata.compose._attributes
   - strata.compose._project
+  - strata.compose._external
   - strata.compose._operation
   - strata.compose._postgres
 attributes:

@@ -58,10 +58,40 @@ def test_missing_file_of_secrets_and_configs(running: Environment, kind: str) ->
     assert f"{running.folder}/gone.txt is missing" in refused(running).message
 
 
-def test_missing_mounted_file_is_not_made_a_folder(running: Environment) -> None:
+def test_missing_file_that_was_mounted_before_is_not_made_a_folder(running: Environment) -> None:
+    running.write("site.conf", "x")
     running.write("compose.yml", {"services": {"web": service(volumes=["./site.conf:/etc/site.conf"])}})
+    running.deploy()
+    (running.folder / "site.conf").unlink()
     assert f"{running.folder}/site.conf is missing" in refused(running).message
     assert not (running.folder / "site.conf").exists()
+
+
+def test_missing_source_that_the_mount_does_not_let_the_engine_make(running: Environment) -> None:
+    mount = {"type": "bind", "source": "./gone", "target": "/x", "bind": {"create_host_path": False}}
+    running.write("compose.yml", {"services": {"web": service(volumes=[mount])}})
+    assert f"{running.folder}/gone is missing" in refused(running).message
+
+
+def test_missing_folders_are_made_whatever_they_are_called(running: Environment) -> None:
+    """As Compose does; what may be meant as a file is warned of, in the plan too."""
+    mounts = ["./sites/example.com:/srv/sites", "./conf.d:/etc/conf.d", "./nginx.conf:/etc/other.conf"]
+    running.write("compose.yml", {"services": {"web": service(volumes=mounts)}})
+    (planned,) = running.plan().result["warnings"]
+    (warning,) = running.deploy().result["warnings"]
+    told = f"{running.folder}/nginx.conf does not exist, so an empty folder is made there"
+    assert told in str(planned)
+    assert told in str(warning)
+    assert all((running.folder / name).is_dir() for name in ("sites/example.com", "conf.d", "nginx.conf"))
+
+
+def test_source_that_no_folder_can_be_made_of(running: Environment) -> None:
+    running.write("file", "x")
+    (running.folder / "link").symlink_to("nowhere")
+    running.write("compose.yml", {"services": {"web": service(volumes=["./file/below:/a", "./link:/b"])}})
+    message = refused(running).message
+    assert f"{running.folder}/file/below cannot be made, for {running.folder}/file is a file" in message
+    assert f"{running.folder}/link is a symbolic link that leads nowhere" in message
 
 
 def test_missing_service_env_file(running: Environment) -> None:
@@ -153,14 +183,6 @@ def test_image_that_cannot_be_built_leaves_everything_running(running: Environme
     assert running.ids() == before
 
 
-def test_changed_volume_definition_is_refused(environment: Environment) -> None:
-    layers = {"services": {"web": service(volumes=["data:/data"])}, "volumes": {"data": {"labels": {"a": "1"}}}}
-    environment.write("compose.yml", layers)
-    environment.deploy()
-    environment.write("compose.yml", {**layers, "volumes": {"data": {"labels": {"a": "2"}}}})
-    assert "volume data changed" in refused(environment).message
-
-
 def test_no_layers_tells_what_was_looked_for(environment: Environment) -> None:
     message = refused(environment).message
     assert f"no Compose file for environment dev in {environment.folder}" in message
@@ -198,3 +220,90 @@ def test_sockets_of_this_host_count_where_the_context_leads_to_this_host(
         monkeypatch.setenv("DOCKER_CONTEXT", "chosen")
     assert is_local(Cli("/", None, 30)) == local
     assert not is_local(Cli("/", "tcp://192.0.2.1:2376", 30)), "docker_host wins over the context"
+
+
+@pytest.mark.parametrize("check", [None, {"disable": True}, {"test": ["NONE"]}, {"interval": "5s"}])
+def test_wait_for_the_health_of_a_service_without_a_check(
+    running: Environment, check: dict[str, object] | None
+) -> None:
+    """Compose says "has no healthcheck configured" and starts nothing."""
+    db = service(**({"healthcheck": check} if check else {}))
+    waits = {"depends_on": {"db": {"condition": "service_healthy"}}}
+    running.write("compose.yml", {"services": {"web": service(**waits), "db": db}})
+    message = refused(running).message
+    assert "service web waits for service db to be healthy, and db has no health check" in message
+    if check is None:
+        running.write("compose.yml", {"services": {"web": service(**waits), "db": service(healthcheck=HEALTHY)}})
+        running.deploy()
+
+
+HEALTHY = {"test": ["CMD", "true"], "interval": "1s", "start_period": "10s"}
+
+
+def test_health_check_of_an_image_that_is_built_first_counts(running: Environment) -> None:
+    """Whether an image has one is known when it is here: then, and before any container is touched."""
+    running.write("docker/Dockerfile", f"FROM {IMAGE}\nCMD sleep 3600\n")
+    waits = service(depends_on={"db": {"condition": "service_healthy"}}, environment={"CHANGED": "yes"})
+    image = f"{running.project}-checked"
+    db = {"image": image, "build": "docker", "init": True, "stop_grace_period": "1s"}
+    running.write("compose.yml", {"services": {"web": waits, "db": db}})
+    before = running.ids()
+    assert not running.plan().failed
+    try:
+        assert f"or in image {image}" in running.run().message
+        assert running.ids() == before
+        running.write("docker/Dockerfile", f"FROM {IMAGE}\nCMD sleep 3600\nHEALTHCHECK --interval=1s CMD true\n")
+        assert running.deploy(build="always").actions >= {("web", "recreate"), ("db", "create")}
+    finally:
+        running.clean_up()
+        running.engine.images.remove(image, force=True)
+
+
+def test_each_family_has_host_ports_of_its_own(running: Environment) -> None:
+    port = free_port()
+    running.write("compose.yml", {"services": {"web": service(ports=[f"0.0.0.0:{port}:80", f"[::1]:{port}:80"])}})
+    running.deploy()
+    bound = running.container("web").attrs["NetworkSettings"]["Ports"]["80/tcp"]
+    assert {each["HostIp"] for each in bound} == {"0.0.0.0", "::1"}
+
+
+@pytest.mark.parametrize("only_ipv6", [True, False])
+def test_process_on_all_of_ipv6_may_have_ipv4_too(running: Environment, only_ipv6: bool) -> None:
+    with socket.socket(socket.AF_INET6) as listener:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(only_ipv6))
+        listener.bind(("::", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        running.write("compose.yml", {"services": {"web": service(ports=[f"127.0.0.1:{port}:80"])}})
+        if only_ipv6:
+            running.deploy()
+        else:
+            assert f"host port 127.0.0.1:{port}/tcp is in use by process " in refused(running).message
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+REFUSED_BY_THE_ENGINE = {
+    "device": ({"devices": ["/dev/nothing"]}, "device /dev/nothing does not exist on this host"),
+    "network": ({"network_mode": "container:nobody"}, "container nobody of its network_mode does not exist"),
+    "processes": ({"pid": "container:nobody"}, "container nobody of its pid does not exist"),
+    "volumes": ({"volumes_from": ["container:nobody:ro"]}, "container nobody of its volumes_from does not exist"),
+    "ports": ({"network_mode": "service:web", "ports": ["28460:80"]}, "cannot publish ports of its own"),
+    "secret": ({"secrets": ["far"]}, "secret far is external, which Compose supports on Swarm only"),
+}
+
+
+def test_what_the_engine_would_refuse_in_the_middle(running: Environment) -> None:
+    """All of it is told at once."""
+    services = {name: service(**keys) for name, (keys, _message) in REFUSED_BY_THE_ENGINE.items()}
+    layers = {"services": {"web": service(), **services}, "secrets": {"far": {"external": True}}}
+    running.write("compose.yml", layers)
+    message = refused(running).message
+    for name, (_keys, told) in REFUSED_BY_THE_ENGINE.items():
+        assert f"service {name}: " in message
+        assert told in message

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 from ansible_collections.strata.compose.plugins.module_utils import _ports
-from ansible_collections.strata.compose.plugins.module_utils._ports import Holder, HostPort
+from ansible_collections.strata.compose.plugins.module_utils._engine_objects import EngineContainer
+from ansible_collections.strata.compose.plugins.module_utils._ports import HostPort
 
 from tests.unit.tables import each, table
 
@@ -51,12 +52,20 @@ def test_sockets(case):
     assert _ports._socket_row(case["row"].split(), case["protocol"]) == expected
 
 
-@pytest.mark.parametrize(("told", "text"), [("127.0.0.1:80/tcp", "127.0.0.1:80/tcp"), (":80/udp", "0.0.0.0:80/udp")])
+@pytest.mark.parametrize(
+    ("told", "text"),
+    [("127.0.0.1:80/tcp", "127.0.0.1:80/tcp"), (":80/udp", "0.0.0.0:80/udp"), ("::1:80/tcp", "[::1]:80/tcp")],
+)
 def test_a_port_is_told(told, text):
     assert str(port(told)) == text
 
 
 def test_a_holder_is_told():
-    assert str(Holder(port(":80/tcp"), "x", "", "")) == "container x"
-    told = str(Holder(port(":80/tcp"), "shop-web-1", "shop", "web"))
+    assert str(EngineContainer("c1", "x")) == "container x"
+    told = str(EngineContainer("c1", "shop-web-1", project="shop", service="web"))
     assert told == "container shop-web-1 (service web of project shop)"
+
+
+@each(CASES["ranges"])
+def test_published_ranges(case):
+    assert _ports.published_ranges(case["service"]) == [tuple(each) for each in case["ranges"]]

@@ -66,15 +66,6 @@ def stop_services(services: t.Iterable[str], timeout: int | None) -> list[str]:
     return ["stop", *(("--timeout", str(timeout)) if timeout is not None else ()), "--", *services]
 
 
-def down(timeout: int | None, volumes: bool) -> list[str]:
-    """Remove containers and networks of a project, by its labels."""
-    return [
-        *("down", "--remove-orphans"),
-        *(("--timeout", str(timeout)) if timeout is not None else ()),
-        *(("--volumes",) if volumes else ()),
-    ]
-
-
 def connect(network: str, container: str, aliases: t.Iterable[str], attachment: t.Mapping[str, t.Any]) -> list[str]:
     """Connect a container to a network of its service again, with the names and addresses that the model gives it."""
     return [
@@ -83,6 +74,46 @@ def connect(network: str, container: str, aliases: t.Iterable[str], attachment: 
         *(("--ip", attachment["ipv4_address"]) if attachment.get("ipv4_address") else ()),
         *(("--ip6", attachment["ipv6_address"]) if attachment.get("ipv6_address") else ()),
         *(network, container),
+    ]
+
+
+def create_network(definition: t.Mapping[str, t.Any]) -> list[str]:
+    """Make an external network as the layers describe it, without labels: it belongs to no project."""
+    ipam = definition.get("ipam") or {}
+    pools = [pool for pool in ipam.get("config") or () if pool]
+    return [
+        *("network", "create"),
+        *(("--driver", definition["driver"]) if definition.get("driver") else ()),
+        *repeated("--opt", _pairs(definition.get("driver_opts"))),
+        *(f"--{flag}" for flag in ("internal", "attachable") if definition.get(flag)),
+        *(("--ipv6",) if definition.get("enable_ipv6") else ()),
+        *(("--ipam-driver", ipam["driver"]) if ipam.get("driver") else ()),
+        *repeated("--ipam-opt", _pairs(ipam.get("options"))),
+        *(word for pool in pools for word in _pool(pool)),
+        definition["name"],
+    ]
+
+
+def create_volume(definition: t.Mapping[str, t.Any]) -> list[str]:
+    """Make an external volume as the layers describe it, without labels: it belongs to no project."""
+    return [
+        *("volume", "create"),
+        *(("--driver", definition["driver"]) if definition.get("driver") else ()),
+        *repeated("--opt", _pairs(definition.get("driver_opts"))),
+        definition["name"],
+    ]
+
+
+def _pairs(options: t.Mapping[str, t.Any] | None) -> list[str]:
+    return [f"{key}={value}" for key, value in (options or {}).items()]
+
+
+def _pool(pool: t.Mapping[str, t.Any]) -> list[str]:
+    """The options of `docker network create` for a pool of addresses (compose-spec, 06-networks.md, ipam)."""
+    return [
+        *(word for key in ("subnet", "gateway") if pool.get(key) for word in (f"--{key}", pool[key])),
+        *(("--ip-range", pool["ip_range"]) if pool.get("ip_range") else ()),
+        *repeated("--aux-address", _pairs(pool.get("aux_addresses"))),
     ]
 
 

@@ -32,7 +32,7 @@ def _with_images(scene: Scene, operation: Operation) -> tuple[Scene, list[dict[s
     images = scene.images()
     if operation.check or not images:
         return scene, []
-    _deploy.check(scene, scene.with_images(images), images, scene.with_images(images).steps())
+    _deploy.checked(scene, scene.with_images(images), images, scene.with_images(images).steps())
     acquired = acquire(scene.release, images, scene.snapshot, scene.cli)
     return scene.looked_at_again(), acquired
 

@@ -78,8 +78,8 @@ def remove(operation: Operation) -> Result:
     told = _told(operation, before, steps)
     if removal and removal.warnings:
         told["warnings"] = list(removal.warnings)
-    gone = [] if operation.check else [step.told() for step in others]
-    return {**told, "changed": bool(steps), "actions": [*told["actions"], *gone]}
+    besides = [] if operation.check else [step.told() for step in others]
+    return {**told, "changed": bool(steps), "actions": [*told["actions"], *besides]}
 
 
 def _is_whole(options: Options) -> bool:

@@ -151,7 +151,7 @@ def _covers(greater: Step, smaller: Step) -> bool:
     return restarts and set(smaller.containers) <= set(greater.containers)
 
 
-def changed_networks(wanted: Release, made: t.Mapping[str, Made]) -> tuple[str, ...]:
+def changed_networks(wanted: Release, made: t.Mapping[str, Part | Made]) -> tuple[str, ...]:
     """Engine names of our networks that are wanted with another definition: they are made anew.
 
     Compose 2.26 keeps the old network without a word, 2.40 disconnects all containers from it, whoever is meant.
@@ -162,7 +162,7 @@ def changed_networks(wanted: Release, made: t.Mapping[str, Made]) -> tuple[str, 
     return tuple(sorted(changed & wanted_names))
 
 
-def renamed_networks(wanted: Release, made: t.Mapping[str, Made]) -> tuple[str, ...]:
+def renamed_networks(wanted: Release, made: t.Mapping[str, Part | Made]) -> tuple[str, ...]:
     """Engine names of our networks for which the layers have another name now: nothing needs the old one."""
     old, new = _own_networks(made.values()), _networks(wanted.parts.values())
     used = {value["name"] for value in new.values()}

@@ -25,7 +25,10 @@ from ansible_collections.strata.compose.plugins.module_utils import (
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, as_failure
 from ansible_collections.strata.compose.plugins.module_utils._journal import Journal, JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
-from ansible_collections.strata.compose.plugins.module_utils._network_removal import drop_networks
+from ansible_collections.strata.compose.plugins.module_utils._network_removal import (
+    drop_networks,
+    drop_networks_of_failed,
+)
 from ansible_collections.strata.compose.plugins.module_utils._record import Author
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
@@ -181,10 +184,19 @@ def go_back(
     journal = journal_file.advance(journal, tags=tags)
     manner = replace(transaction.manner, cancelled=lambda: None)
     with _images.tags_as_before(scene.cli, moved, contextlib.nullcontext()):
+        _drop_networks_of_failed(scene, journal, last, steps)
         switched = _switched(earlier, steps, journal_file, journal, manner)
     after = scene_of_earlier(switched.scene, last)
     _record.committed(after, last, switched.steps, transaction.began, transaction.author)
     return replace(switched, scene=after)
+
+
+def _drop_networks_of_failed(scene: Scene, journal: Journal, last: Release, steps: t.Sequence[Step]) -> None:
+    try:
+        failed = scene.store.load(journal.to)
+    except ComposeFailure:  # Without its record, the networks are taken for the old ones.
+        return
+    drop_networks_of_failed(failed, last, steps, scene.cli)
 
 
 def scene_of_earlier(scene: Scene, earlier: Release) -> Scene:

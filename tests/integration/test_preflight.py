@@ -256,7 +256,8 @@ def test_health_check_of_an_image_that_is_built_first_counts(running: Environmen
         assert running.deploy(build="always").actions >= {("web", "recreate"), ("db", "create")}
     finally:
         running.clean_up()
-        running.engine.images.remove(image, force=True)
+        for built in running.engine.images.list(name=image):
+            running.engine.images.remove(built.id, force=True)
 
 
 def test_each_family_has_host_ports_of_its_own(running: Environment) -> None:

@@ -277,3 +277,20 @@ def test_network_with_another_name_leaves_a_stranger_its_own(environment: Enviro
     environment.deploy()
     assert exists(environment.engine, "network", name)
     assert environment.container("web").attrs["NetworkSettings"]["Networks"].keys() == {outside.network}
+
+
+def test_failed_release_with_another_network_leaves_the_old_one_serving(environment: Environment) -> None:
+    """The subnet goes back too, or the old container's fixed address would not fit it."""
+    web = service(networks={"lan": {"ipv4_address": "10.211.7.9"}})
+    environment.write("compose.yml", {"services": {"web": web}, "networks": {"lan": subnet("10.211.7.0/24")}})
+    environment.deploy()
+    web = service(networks={"lan": {"ipv4_address": "10.211.8.9"}}, command=["false"])
+    environment.write("compose.yml", {"services": {"web": web}, "networks": {"lan": subnet("10.211.8.0/24")}})
+    outcome = environment.run()
+    assert outcome.failed
+    networks = environment.container("web").attrs["NetworkSettings"]["Networks"]
+    assert [each["IPAddress"] for each in networks.values()] == ["10.211.7.9"], outcome.message
+
+
+def subnet(pool: str) -> dict[str, object]:
+    return {"ipam": {"config": [{"subnet": pool}]}}

@@ -63,10 +63,14 @@ class Case:
 
     def documents(self) -> list[Document]:
         """The document as it is at each step; one that fails the gate is taken back before the next step."""
+        return [after for _, after in self.transitions()]
+
+    def transitions(self) -> list[tuple[Document, Document]]:
+        """The document before each step, and with the step's changes."""
         found, now = [], self.document
         for step in self.steps:
             changed = applied(now, step.changes)
-            found.append(changed)
+            found.append((now, changed))
             now = now if step.operation == "failing gate" else changed
         return found
 

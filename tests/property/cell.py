@@ -53,13 +53,13 @@ class Cell:
 
     def play(self, case: Case) -> Verdict:
         """All steps and a last deployment; ends at the first step after which something is wrong."""
-        documents = case.documents()
-        for number, (step, document) in enumerate(zip(case.steps, documents)):
-            verdict = self._checked(step, document, documents[number - 1] if number else document, f"step {number + 1}")
+        now = case.document
+        for number, (step, (old, document)) in enumerate(zip(case.steps, case.transitions()), start=1):
+            verdict = self._checked(step, document, old, f"step {number}")
             if verdict.violations:
                 return verdict
-        kept = [each for step, each in zip(case.steps, documents) if step.operation != "failing gate"]
-        return self._checked(LAST, kept[-1], kept[-1], "last step", is_last=True)
+            now = old if step.operation == "failing gate" else document
+        return self._checked(LAST, now, now, "last step", is_last=True)
 
     def _checked(self, step: Step, document: Document, old: Document, name: str, is_last: bool = False) -> Verdict:
         self.notes = []
@@ -167,7 +167,7 @@ class Cell:
         yield from oracle.follows_its_leader(old, after)
         yield from oracle.serves(before, after)
         if self.current is not None:
-            yield from oracle.is_the_release(self.releases[self.current], after, "not back")
+            yield from oracle.is_the_release(self.releases[self.current], after, old, "not back")
         self.project.write(old)
         if self.is_settled:
             yield from self._second_run(LAST, options_of(LAST, old), after)

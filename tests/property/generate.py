@@ -74,7 +74,7 @@ def _document(chance: random.Random) -> Document:
 
 def _service(chance: random.Random, name: str, document: Document) -> dict[str, Any]:
     ends = chance.random() < 0.3
-    found: dict[str, Any] = {**_image(chance), **(_one_shot(chance) if ends else _server(chance))}
+    found: dict[str, Any] = {**_image(chance, name), **(_one_shot(chance) if ends else _server(chance))}
     if chance.random() < 0.25:
         found["profiles"] = [chance.choice(PROFILES)]
     found |= _inputs(chance)
@@ -90,9 +90,10 @@ def _service(chance: random.Random, name: str, document: Document) -> dict[str, 
     return {**found, "init": True, "stop_grace_period": "1s"}
 
 
-def _image(chance: random.Random) -> dict[str, Any]:
+def _image(chance: random.Random, name: str) -> dict[str, Any]:
     if chance.random() < 0.12:
-        named = {"image": "${COMPOSE_PROJECT_NAME}:own"} if chance.random() < 0.3 else {}
+        is_named = chance.random() < 0.3 or not name.islower()  # Compose's own name for an image would have capitals
+        named = {"image": f"${{COMPOSE_PROJECT_NAME}}-{name.lower()}:own"} if is_named else {}
         always = {"pull_policy": "build"} if chance.random() < 0.2 else {}
         return {"build": {"context": ".", "args": {"STAGE": "one"}}, **named, **always}
     policy = chance.choice(["", "", "", "missing", "never", "if_not_present"])

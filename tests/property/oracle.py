@@ -141,11 +141,18 @@ def nothing_changed(before: Sight, after: Sight, what: str) -> Iterator[str]:
         yield f"{what}: {sorted(done)}"
 
 
-def is_the_release(record: Mapping[str, list[tuple[str, str]]], after: Sight, what: str) -> Iterator[str]:
-    """Each service has the containers, by hash and image, that the release had when it was deployed."""
+def is_the_release(
+    record: Mapping[str, list[tuple[str, str]]], after: Sight, document: Document, what: str
+) -> Iterator[str]:
+    """Each service has the containers, by hash and image, that the release had when it was deployed.
+
+    The hash of one that lives with another has the id of the other's container in it, so only its images are compared.
+    """
     now = fingerprints(after)
     for name in sorted(record.keys() | now.keys()):
-        if record.get(name) != now.get(name):
+        start = 1 if leaders(services(document).get(name, {})) else 0
+        then = [each[start:] for each in record.get(name, ())]
+        if sorted(then) != sorted(each[start:] for each in now.get(name, ())):
             yield f"{what}: {name} is not what it was in that release"
 
 

@@ -15,6 +15,9 @@ if t.TYPE_CHECKING:
 
 NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 
+NAMESPACES = ("network_mode", "ipc", "pid")
+"""Keys of a service that can say ``service:<name>``: it joins the namespace of that service's container."""
+
 
 def as_json(value: t.Any, **options: t.Any) -> bytes:
     """A model for Compose, which takes JSON for YAML.
@@ -63,6 +66,19 @@ def without_dangling(model: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 def alone(definition: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """A service without its dependencies."""
     return {key: value for key, value in definition.items() if key != "depends_on"}
+
+
+def shared_services(model: t.Mapping[str, t.Any], service: str) -> dict[str, str]:
+    """The services whose namespaces or volumes a service's containers share, by the key of its definition.
+
+    Each entry of ``volumes_from`` has a key of its own, by its place: ``volumes_from 0``.
+    """
+    definition = model["services"][service]
+    modes = {kind: str(definition.get(kind) or "") for kind in NAMESPACES}
+    shared = {kind: mode.partition(":")[2] for kind, mode in modes.items() if mode.startswith("service:")}
+    volumes = [each.partition(":")[0] for each in definition.get("volumes_from") or ()]
+    named = {f"volumes_from {place}": each for place, each in enumerate(volumes)}
+    return {kind: each for kind, each in {**shared, **named}.items() if each in model["services"]}
 
 
 def in_start_order(model: t.Mapping[str, t.Any]) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ansible_collections.strata.compose.plugins.module_utils import _plan, _removal, _report
+from ansible_collections.strata.compose.plugins.module_utils import _plan, _plan_followers, _removal, _report
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._images import release as release_images
@@ -46,17 +46,20 @@ def stop(operation: Operation) -> Result:
 
 def start(operation: Operation) -> Result:
     """Start containers that exist and stand still, as they are; nothing is created, no pending change applied."""
-    before = _selected(observe(operation.cli, operation.store.project), operation.options)
+    everything, services = observe(operation.cli, operation.store.project), operation.options["services"]
+    before = _selected(everything, operation.options)
     release = operation.store.current() or scene_of(operation.options, operation.redactor).release
     learn_secrets(operation.redactor, release, ())
     _require_containers(before, release, operation.options)
-    steps = _plan.plan_start(release.model, before, release.made)
+    steps = _plan.plan_start(release, everything, services)
+    _require_leaders(release, everything, steps)
     if steps and not operation.check:
         with _brought_to_an_end(operation):
             manner = operation.transaction().manner
             settle_down(steps, manner, operation.cli)
             start_and_gate(release, steps, manner, operation.cli)
-    return _told(operation, before, steps)
+    touched = None if services is None else {*services, *(step.service for step in steps)}
+    return _told(operation, everything.only(touched), steps)
 
 
 def remove(operation: Operation) -> Result:
@@ -122,6 +125,17 @@ def _require_containers(before: Snapshot, release: Release, options: Options) ->
         )
 
 
+def _require_leaders(release: Release, before: Snapshot, steps: t.Sequence[Step]) -> None:
+    """Raise `ComposeFailure` when a container is to be started whose namespace or volumes went with another one."""
+    started = {step.service for step in steps}
+    for name, leader in _plan_followers.cut_off(release.model, before).items():
+        if name in started:
+            raise ComposeFailure(
+                f"service {name} cannot be started: its container shares a namespace or volumes of a container of "
+                f"service {leader} that is gone. state=present recreates it. Nothing was changed."
+            )
+
+
 def _require_confirmation(options: Options) -> None:
     if options["volumes"] and options["confirm"] != options["environment"]:
         raise ComposeFailure(
@@ -148,7 +162,8 @@ def _remove(options: Options, name: str, before: Snapshot, removal: Removal | No
 def _told(operation: Operation, before: Snapshot, steps: t.Sequence[Step]) -> Result:
     name, options = operation.store.project, operation.options
     whole = observe(operation.cli, name)
-    after = whole.only(options["services"])
+    touched = None if options["services"] is None else {*options["services"], *(step.service for step in steps)}
+    after = whole.only(touched)
     planned = [step.told() for step in steps]
     actions = planned if operation.check else _report.actions_between(before, after, steps)
     release = operation.store.current()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.strata.compose.plugins.module_utils._model import dependencies, in_start_order, is_done
+from ansible_collections.strata.compose.plugins.module_utils._model import in_start_order, is_done
+from ansible_collections.strata.compose.plugins.module_utils._plan_followers import Following
 from ansible_collections.strata.compose.plugins.module_utils._plan_service import awakenings, steps_of_service
 from ansible_collections.strata.compose.plugins.module_utils._step import (
     ASKED_FOR,
@@ -16,17 +17,15 @@ from ansible_collections.strata.compose.plugins.module_utils._step import (
     RECREATE,
     REMOVE,
     RESTART,
-    START,
     STOP,
     UNPAUSE,
-    Action,
     Policy,
     Step,
 )
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._release import Made, Part, Release
-    from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container, Snapshot
+    from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
 
 
 def plan(
@@ -42,9 +41,9 @@ def plan(
     """
     names = [name for name in in_start_order(wanted.model) if selected is None or name in selected]
     own = [step for name in names for step in steps_of_service(wanted, name, running, made.get(name), policy)]
-    followers = _followers(wanted, own, names, running, made)
+    followers = Following(wanted, running, made, policy, selected).steps(own)
     orphans = _orphans(wanted, running) if policy.remove_orphans and selected is None else []
-    return (*orphans, *_in_order(own + followers, names))
+    return (*orphans, *_in_order(own + followers, in_start_order(wanted.model)))
 
 
 def plan_images(
@@ -85,46 +84,6 @@ def _builders(wanted: Release) -> dict[str, str]:
 def _is_build_changed(wanted: Release, builder: str, made: t.Mapping[str, Made]) -> bool:
     before = made[builder].build if builder in made else None
     return before is not None and before != wanted.model["services"][builder]["build"]
-
-
-def _followers(
-    wanted: Release, steps: t.Sequence[Step], names: t.Sequence[str], running: Snapshot, made: t.Mapping[str, Made]
-) -> list[Step]:
-    """Services that live in another one's namespaces or ask to be restarted with it."""
-    replaced = {step.service for step in steps if step.action == RECREATE}
-    found: list[Step] = []
-    for name in names:
-        live = [each for each in running.of(name) if not is_done(wanted.model, each, made.get(name))]
-        leader, action = _strongest_tie(wanted.model, name, replaced)
-        if not leader or not live or name in replaced or wanted.parts[name].replicas == 0:
-            continue
-        ids = [each.id for each in running.of(name)] if action == RECREATE else _not_yet_restarted(live, steps)
-        if ids:
-            found.append(Step(name, action, f"{leader}, which it is tied to, is recreated", tuple(ids)))
-        if action == RECREATE:
-            replaced.add(name)
-    return found
-
-
-def _strongest_tie(model: t.Mapping[str, t.Any], name: str, replaced: t.Collection[str]) -> tuple[str, Action]:
-    """The recreated service that has the most say in what becomes of this one; none is told as empty."""
-    ties = [(how != RECREATE, leader, how) for leader, how in _leaders(model, name).items() if leader in replaced]
-    return min(ties)[1:] if ties else ("", "")
-
-
-def _not_yet_restarted(live: t.Sequence[Container], steps: t.Sequence[Step]) -> list[str]:
-    others = {each for step in steps if step.action in (START, RESTART, REMOVE) for each in step.containers}
-    return [each.id for each in live if each.id not in others]
-
-
-def _leaders(model: t.Mapping[str, t.Any], name: str) -> dict[str, Action]:
-    """Services whose recreation this one must follow, and how (compose-spec: network_mode, volumes_from, restart)."""
-    definition = model["services"][name]
-    restarts = {each: RESTART for each, how in dependencies(model, name).items() if how.get("restart")}
-    modes = [str(definition.get(key) or "") for key in ("network_mode", "ipc", "pid")]
-    shared = [mode.partition(":")[2] for mode in modes if mode.startswith("service:")]
-    volumes = [each.partition(":")[0] for each in definition.get("volumes_from") or ()]
-    return {**restarts, **{each: RECREATE for each in [*shared, *volumes] if each in model["services"]}}
 
 
 def _orphans(wanted: Release, running: Snapshot) -> list[Step]:
@@ -185,13 +144,19 @@ def plan_stop(running: Snapshot) -> tuple[Step, ...]:
     return tuple(Step(name, STOP, f"is {up[name].state}") for name in sorted(up))
 
 
-def plan_start(model: t.Mapping[str, t.Any], existing: Snapshot, made: t.Mapping[str, Made]) -> tuple[Step, ...]:
-    """The steps that start what stands still and unpause what is paused, completed one-shot services left out."""
-    steps = []
-    for name in [each for each in in_start_order(model) if existing.of(each)]:
-        live = [each for each in existing.of(name) if not is_done(model, each, made.get(name))]
+def plan_start(release: Release, existing: Snapshot, selected: t.Collection[str] | None = None) -> tuple[Step, ...]:
+    """The steps that start what stands still and unpause what is paused, completed one-shot services left out.
+
+    What follows a started service restarts with it, selected or not.
+    """
+    steps: list[Step] = []
+    names = in_start_order(release.model)
+    for name in [each for each in names if selected is None or each in selected]:
+        made = release.made.get(name)
+        live = [each for each in existing.of(name) if not is_done(release.model, each, made)]
         steps += list(awakenings(name, live))
-    return tuple(steps)
+    followers = Following(release, existing, release.made, selected=selected).steps(steps, may_recreate=False)
+    return tuple(_in_order(steps + followers, names))
 
 
 def plan_remove(existing: Snapshot) -> tuple[Step, ...]:

@@ -74,8 +74,8 @@ def made_now(scene: Scene, release: Release, steps: t.Sequence[Step]) -> dict[st
     """What the containers of each service were made from, after the steps."""
     made = {name: each for name, each in scene.made.items() if name in release.parts}
     replaced = {step.service for step in steps if step.action in _step.REPLACES}
-    for name in scene.services:
-        if scene.snapshot.of(name):
+    for name in scene.services | replaced:
+        if name in release.parts and scene.snapshot.of(name):
             kept = made.get(name) if name not in replaced else None
             made[name] = made_of(release, scene.snapshot, name, kept)
     return made

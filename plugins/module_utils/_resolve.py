@@ -29,6 +29,9 @@ from ansible_collections.strata.compose.plugins.module_utils._secrets import lea
 from ansible_collections.strata.compose.plugins.module_utils._sources import digests_of_inputs, texts_of, variables_of
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
+if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
+
 OLDEST_COMPOSE = (2, 20)
 UNDEFINED = re.compile(r'The \\?"([^"\\]+)\\?" variable is not set')
 
@@ -83,17 +86,34 @@ def require_services(known: t.Collection[str], names: t.Iterable[str]) -> None:
         )
 
 
-def with_config_hashes(release: Release, cli: Cli) -> Release:
+def with_config_hashes(release: Release, running: Snapshot, cli: Cli) -> Release:
     """The release with Compose's own hash of each service, to compare it with containers that others made.
 
     Asked of the resolved model, for the hash of a service with ``env_file`` differs otherwise (docker/compose#14001).
     """
-    model = as_json(release.model)
+    model = as_json(_with_shared_containers(release.model, running))
     begin = compose.from_release(release)
-    told = cli.compose(*begin, "config", "--hash", "*", stdin=model, variables=release.variables).text
-    hashes = dict(line.split()[:2] for line in told.splitlines() if len(line.split()) == 2)
+    argv = (*begin, "config", "--no-normalize", "--hash", "*")
+    listed = cli.compose(*argv, stdin=model, variables=release.variables).text
+    hashes = dict(line.split()[:2] for line in listed.splitlines() if len(line.split()) == 2)
     parts = {name: replace(part, config_hash=hashes.get(name, "")) for name, part in release.parts.items()}
     return replace(release, parts=parts)
+
+
+def _with_shared_containers(model: t.Mapping[str, t.Any], running: Snapshot) -> dict[str, t.Any]:
+    """The model as Compose hashes it when it makes containers: whose namespaces and volumes they share it tells by id.
+
+    ``volumes_from`` has bare ids, which Compose takes for services; so they have to be some.
+    """
+    services = dict(model["services"])
+    for name in model["services"]:
+        shares = dict(running.of(name)[0].shares) if running.of(name) else {}
+        joined = [key for key in _model.shared_services(model, name) if key in _model.NAMESPACES]
+        modes = {key: f"container:{shares[key]}" for key in joined if key in shares}
+        volumes = [container for key, container in shares.items() if key.startswith("volumes_from ")]
+        services[name] = {**services[name], **modes, **({"volumes_from": volumes} if volumes else {})}
+        services.update({each: {"image": "none"} for each in volumes})
+    return {**model, "services": services}
 
 
 def _key(project: _project.Project, program: t.Sequence[str], cli: Cli) -> dict[str, t.Any]:

@@ -108,7 +108,7 @@ def scene_of(options: Options, redactor: Redactor) -> Scene:
     require_services(release.parts, options.get("services") or ())
     snapshot = observe(cli, project.name, release.image_names, recorded_containers(last))
     if _has_unrecorded(snapshot, last):
-        release = with_config_hashes(release, cli)
+        release = with_config_hashes(release, snapshot, cli)
     selected = _selected(options, release)
     return Scene(cli, store, last, release, snapshot, policy_of(options), selected, redactor)
 

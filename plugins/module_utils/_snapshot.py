@@ -48,6 +48,14 @@ class Container:
     health_test: tuple[str, ...] = ()
     """the command of its health check, empty without one"""
 
+    shares: tuple[tuple[str, str], ...] = ()
+    """whose namespaces and volumes it was made to share: the key of the service's definition, id of the container"""
+
+    @property
+    def started_at(self) -> float:
+        """Seconds since the epoch."""
+        return moment(self.started)
+
     @property
     def is_running(self) -> bool:
         return self.state == "running"
@@ -172,7 +180,17 @@ def _container(told: dict[str, t.Any]) -> Container | None:
         error=state.get("Error") or "",
         checks=_checks(health.get("Log") or (), state["StartedAt"]),
         health_test=_health_test(told["Config"]),
+        shares=_shares(told["HostConfig"]),
     )
+
+
+def _shares(settings: t.Mapping[str, t.Any]) -> tuple[tuple[str, str], ...]:
+    """The keys are those of `_model.shared_services`."""
+    modes = {"network_mode": "NetworkMode", "ipc": "IpcMode", "pid": "PidMode"}
+    joined = {key: (settings.get(name) or "").partition("container:")[2] for key, name in modes.items()}
+    volumes = [each.partition(":")[0] for each in settings.get("VolumesFrom") or ()]
+    both = {**joined, **{f"volumes_from {place}": each for place, each in enumerate(volumes)}}
+    return tuple((key, container) for key, container in both.items() if container)
 
 
 def _checks(log: t.Iterable[dict[str, t.Any]], started: str) -> tuple[tuple[float, bool], ...]:

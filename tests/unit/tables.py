@@ -48,7 +48,8 @@ def container(service: str = "web", **differs: Any) -> Container:
         "error": "",
     }
     lists = {key: tuple(value) for key, value in differs.items() if isinstance(value, list)}
-    return Container(**{**usual, **differs, **lists})
+    shares = {"shares": tuple(map(tuple, differs["shares"]))} if "shares" in differs else {}
+    return Container(**{**usual, **differs, **lists, **shares})
 
 
 def containers(told: dict[str, list[dict[str, Any]]]) -> tuple[Container, ...]:

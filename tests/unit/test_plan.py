@@ -71,7 +71,8 @@ def test_plan_of_stopping(case):
 @each(CASES["start"])
 def test_plan_of_starting(case):
     wanted, existing, made = scene_of(case)
-    assert [told(step) for step in _plan.plan_start(wanted.model, existing, made)] == case["steps"]
+    steps = _plan.plan_start(replace(wanted, made=made), existing, case.get("selected"))
+    assert [told(step) for step in steps] == case["steps"]
 
 
 @each(CASES["remove"])

@@ -39,7 +39,7 @@ UNDEFINED = re.compile(r'The \\?"([^"\\]+)\\?" variable is not set')
 def resolve(project: _project.Project, cli: Cli, last: Release | None, scale: t.Mapping[str, t.Any] | None) -> Release:
     """The wanted release; nothing is resolved anew while the digests of all inputs of the last one still hold."""
     program = cli.compose_program()
-    key = _key(project, program, cli)
+    key = {**_key(project, program, cli), "scale": dict(scale or {})}
     if last and last.resolved_from == key and last.inputs == {path: digest(path) for path in last.inputs}:
         model, inputs = last.model, last.inputs
     else:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ansible_collections.strata.compose.plugins.module_utils import _model, _step
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, failure_of
+from ansible_collections.strata.compose.plugins.module_utils._conditions import blockers, may_start
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._gate import (
     GOOD,
@@ -105,7 +106,7 @@ def bring_up(
             raise failure
         verdicts = _verdicts(release, snapshot, set(watched) - waiting, watch)
         _require_no_failure(verdicts, cli)
-        ready = {name for name in waiting if _may_start(release, name, snapshot)}
+        ready = {name for name in waiting if may_start(release, name, snapshot)}
         if ready:
             start(release, ready, cli)
             waiting -= ready
@@ -159,26 +160,6 @@ def _require_no_failure(verdicts: t.Mapping[Container, str], cli: Cli) -> None:
         raise ComposeFailure(as_text(failed), failed_services=failed)
 
 
-def _may_start(release: Release, name: str, snapshot: Snapshot) -> bool:
-    """Whether each dependency fulfils its condition (compose-spec, depends_on)."""
-    return all(
-        _fulfils(release, each, details.get("condition", "service_started"), snapshot)
-        for each, details in _model.dependencies(release.model, name).items()
-    )
-
-
-def _fulfils(release: Release, name: str, condition: str, snapshot: Snapshot) -> bool:
-    containers = snapshot.of(name)
-    if release.parts[name].replicas == 0:
-        return True
-    if condition == "service_completed_successfully":
-        return bool(containers) and all(each.has_completed for each in containers)
-    if condition == "service_healthy":
-        healthy = [each for each in containers if each.is_running and each.health in ("healthy", "")]
-        return bool(containers) and len(healthy) == len(containers)
-    return bool(containers) and all(each.is_running or each.has_completed for each in containers)
-
-
 def _fail_on_time(
     release: Release,
     snapshot: Snapshot,
@@ -188,16 +169,22 @@ def _fail_on_time(
     cli: Cli,
 ) -> t.NoReturn:
     late = {each: _lateness(each, manner) for each, cause in verdicts.items() if cause != GOOD}
-    blockers = {
-        each: f"not ready after {manner.wait_timeout:g} s ({each.health or each.state}), and {name} waits for it"
-        for name in waiting
-        for dependency in _model.dependencies(release.model, name)
-        for each in snapshot.of(dependency)
-    }
-    failed = told_failures(cli, late or blockers)
-    raise ComposeFailure(as_text(failed), failed_services=failed)
+    after, absent = f"after {manner.wait_timeout:g} s (wait_timeout)", []
+    for name, waiter in blockers(release, waiting, snapshot).items():
+        if not snapshot.of(name):
+            absent.append(f"service {waiter} waits for service {name}, which has no container.")
+        for each in snapshot.of(name):
+            late[each] = f"still {_state(each)} {after}, and {waiter} waits for it"
+    failed = told_failures(cli, late)
+    raise ComposeFailure("\n".join(filter(None, (*absent, as_text(failed)))), failed_services=failed)
 
 
 def _lateness(container: Container, manner: Manner) -> str:
-    state = "not steadily healthy" if container.health == "healthy" else container.health or container.state
+    state = "not steadily healthy" if container.health == "healthy" else _state(container)
     return f"still {state} after {manner.wait_timeout:g} s (wait_timeout)"
+
+
+def _state(container: Container) -> str:
+    if container.state == "exited":
+        return f"exited (code {container.exit_code})"
+    return container.health or container.state

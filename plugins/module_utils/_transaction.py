@@ -161,7 +161,7 @@ def _taken_back(
     _note(scene, cause, transaction)
     if scene.last is None:
         journal_file.close()
-        return _undone.without_return(scene, cause)
+        return _without_return(scene, cause)
     journal, number = journal_file.advance(journal, phase=_journal.BACK), scene.last.number
     try:
         back = go_back(scene, scene.last, journal_file, journal, transaction)
@@ -169,6 +169,14 @@ def _taken_back(
         return _undone.degraded(scene, cause, as_failure(error))
     journal_file.close()
     return _undone.rolled_back(back.scene, cause, number, back.differences)
+
+
+def _without_return(scene: Scene, cause: ComposeFailure) -> ComposeFailure:
+    after = scene
+    with contextlib.suppress(ComposeFailure):  # an engine that does not answer must not hide the cause
+        after = scene.looked_at_again()
+    created = {each.id for each in after.snapshot.containers} - {each.id for each in scene.snapshot.containers}
+    return _undone.without_return(after, cause, bool(created))
 
 
 def go_back(

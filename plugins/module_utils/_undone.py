@@ -21,10 +21,11 @@ def rolled_back(scene: Scene, cause: ComposeFailure, number: int, differences: t
     return _failure(scene, cause, told, "rolled_back", rolled_back_to=number, **warned)
 
 
-def without_return(scene: Scene, cause: ComposeFailure) -> ComposeFailure:
-    """A first release failed."""
-    told = "There is no earlier release to go back to: its containers are kept for a look at them"
-    return _failure(scene, cause, f"{told}, and the next deployment replaces them.", "failed")
+def without_return(scene: Scene, cause: ComposeFailure, has_containers: bool) -> ComposeFailure:
+    """A first release failed; ``has_containers`` tells whether the switch came so far that it has some."""
+    kept = "its containers are kept for a look at them, and the next deployment replaces them."
+    told = f"There is no earlier release to go back to: {kept}" if has_containers else "No container was created."
+    return _failure(scene, cause, told, "failed")
 
 
 def degraded(scene: Scene, cause: ComposeFailure, second: ComposeFailure) -> ComposeFailure:

@@ -168,6 +168,13 @@ def test_scale_option(deployed: Environment) -> None:
     require(deployed, {("bystander", "create"), ("web", "create")}, scale={"bystander": 2, "web": 2})
     assert len(deployed.containers("bystander")) == 2
     assert set(kept) < set(deployed.ids()["web"])
+    require(deployed, {("bystander", "remove"), ("web", "remove")})
+    assert deployed.ids()["web"] == kept
+
+
+def test_scale_option_of_none_holds_for_its_run(deployed: Environment) -> None:
+    require(deployed, {("web", "remove")}, scale={"web": 0})
+    require(deployed, {("web", "create")})
 
 
 def test_service_removed_from_the_files(deployed: Environment) -> None:

@@ -69,6 +69,26 @@ def small_project(folder: Path, name: str, services: int) -> Project:
     return project
 
 
+def chained_project(folder: Path, name: str, services: int, chains: int) -> Project:
+    """A project with chains of three services, of which a change of CHANGED reaches both ends, and services beside."""
+    found = {f"beside-{number:02}": _sleeping() for number in range(1, services - 3 * chains + 1)}
+    for number in range(1, chains + 1):
+        database, middle, web = (f"{kind}-{number}" for kind in ("database", "middle", "web"))
+        found[database] = _changing()
+        found[middle] = {**_sleeping(), "depends_on": [database]}
+        found[web] = {**_changing(), "depends_on": [middle]}
+    folder.mkdir(parents=True)
+    (folder / "compose.yaml").write_text(yaml.safe_dump({"services": found}))
+    project = Project(name, folder, ("compose.yaml",), {"LEVEL": "info", "CHANGED": "0"})
+    project.write_env()
+    return project
+
+
+def _changing() -> dict[str, Any]:
+    service = _sleeping()
+    return {**service, "environment": {**service["environment"], "CHANGED": "${CHANGED}"}}
+
+
 def _sleeping() -> dict[str, Any]:
     """A service that runs for days and stops at once."""
     return {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,7 +13,7 @@ import tasks
 from controller import Controller
 from counting import Counter, counter
 from measure import Finding, Row, Sample, Side, interleaved, median, median_over, ratio, run, timed
-from projects import Project, remove, shop_project, small_project
+from projects import Project, chained_project, remove, shop_project, small_project
 
 BY_HAND = "docker compose up"
 SIZES = (2, 20)
@@ -147,6 +149,45 @@ def begin_anew(bench: Bench, project: Project) -> None:
     """Remove the project with its volumes and its releases."""
     remove(project.name)
     shutil.rmtree(bench.controller.state_dir, ignore_errors=True)
+
+
+def chains(bench: Bench) -> Row:
+    """Row 6: a change of 6 services of 20, the ends of 3 chains; each side has a project of its own."""
+    controller = bench.controller
+    projects = {
+        side: chained_project(controller.folder / f"chained-{side}", f"bench-chained-{side}", services=20, chains=3)
+        for side in ("ours", "rival", "hand")
+    }
+    playbooks = {
+        "ours": controller.write("chains-ours", tasks.ours(projects["ours"], controller.state_dir)),
+        "rival": controller.write("chains-rival", tasks.rivals(projects["rival"])),
+    }
+    changes = itertools.count(1)
+
+    def changed(side: str) -> Sample:
+        projects[side].write_env(CHANGED=str(next(changes)))
+        if side in playbooks:
+            return controller.play(playbooks[side], quiet=False)
+        return timed(lambda: run(*projects[side].compose, "up", "--detach", "--wait"))
+
+    try:
+        sides = {side: functools.partial(changed, side) for side in projects}
+        samples = interleaved("6 services of 20", sides, bench.rounds)
+    finally:
+        for project in projects.values():
+            remove(project.name)
+            shutil.rmtree(project.folder)
+        shutil.rmtree(controller.state_dir, ignore_errors=True)
+    ours, rival, hand = (median(samples, side) for side in ("ours", "rival", "hand"))
+    what = "change of 6 services of 20"
+    return Row(
+        6,
+        [
+            ratio(what, "s", ours, (BY_HAND, hand), 1.5, "<= 1.5 x"),
+            ratio(what, "s", ours, (tasks.RIVAL, rival), 1.1, "<= 1.1 x"),
+        ],
+        dict(samples),
+    )
 
 
 def command(bench: Bench) -> Row:

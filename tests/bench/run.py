@@ -30,6 +30,7 @@ ROWS: dict[int, Callable[[rows.Bench], Row]] = {
     3: rows.deployment,
     4: hosts.deployments,
     5: rows.command,
+    6: rows.chains,
 }
 ROUNDS, QUICK_ROUNDS = 5, 2
 HEAD = ("row", "what", "ours", "other", "of", "figure", "target", "verdict")

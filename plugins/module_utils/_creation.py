@@ -15,10 +15,16 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.strata.compose.plugins.module_utils import _step
-from ansible_collections.strata.compose.plugins.module_utils._model import dependencies, in_start_order
+from ansible_collections.strata.compose.plugins.module_utils._model import (
+    dependencies,
+    in_start_order,
+    selected_with_dependencies,
+)
+from ansible_collections.strata.compose.plugins.module_utils._step import Step
 
 if t.TYPE_CHECKING:
-    from ansible_collections.strata.compose.plugins.module_utils._step import Step
+    from ansible_collections.strata.compose.plugins.module_utils._release import Release
+    from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,32 @@ def calls(model: t.Mapping[str, t.Any], steps: t.Sequence[Step], existing: t.Col
         services = tuple(sorted(name for name, its in rounds.items() if its == number))
         found.append(Call(services, replaces=not replaced.isdisjoint(services)))
     return [*found, *([Call(more, replaces=False)] if more else [])]
+
+
+def differs_by_version(wanted: Release, steps: t.Sequence[Step], running: Snapshot) -> bool:
+    """Whether what the calls only pass by was made by another version of Compose, which may hash it otherwise."""
+    version = wanted.resolved_from.get("compose")
+    passed = _passed_by(wanted.model, steps)
+    return any(each.made_by not in ("", version) for each in running.containers if each.service in passed)
+
+
+def outdated(wanted: Release, steps: t.Sequence[Step], running: Snapshot) -> list[Step]:
+    """The steps on services that the calls only pass by, and whose containers Compose replaces for their hash.
+
+    That happens after a change of its version, once; where hashes were not asked for, there are none.
+    """
+    reason = "another version of Compose made it, and this one replaces it with what depends on it"
+    return [
+        Step(name, _step.RECREATE, reason, tuple(each.id for each in running.of(name)))
+        for name in sorted(_passed_by(wanted.model, steps))
+        if (expected := wanted.parts[name].config_hash)
+        and any(each.config_hash != expected for each in running.of(name))
+    ]
+
+
+def _passed_by(model: t.Mapping[str, t.Any], steps: t.Sequence[Step]) -> set[str]:
+    replaced = {step.service for step in steps if step.action == _step.RECREATE}
+    return selected_with_dependencies(model, replaced) - replaced
 
 
 def _rounds(model: t.Mapping[str, t.Any], replaced: t.Collection[str], new: t.Collection[str]) -> dict[str, int]:

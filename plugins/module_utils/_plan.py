@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.strata.compose.plugins.module_utils._creation import outdated
 from ansible_collections.strata.compose.plugins.module_utils._model import in_start_order, is_done
 from ansible_collections.strata.compose.plugins.module_utils._plan_followers import Following
 from ansible_collections.strata.compose.plugins.module_utils._plan_service import awakenings, steps_of_service
@@ -41,6 +42,7 @@ def plan(
     """
     names = [name for name in in_start_order(wanted.model) if selected is None or name in selected]
     own = [step for name in names for step in steps_of_service(wanted, name, running, made.get(name), policy)]
+    own += outdated(wanted, own, running)
     followers = Following(wanted, running, made, policy, selected).steps(own)
     orphans = _orphans(wanted, running) if policy.remove_orphans and selected is None else []
     return (*orphans, *_in_order(own + followers, in_start_order(wanted.model)))

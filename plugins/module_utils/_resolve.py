@@ -39,12 +39,10 @@ UNDEFINED = re.compile(r'The \\?"([^"\\]+)\\?" variable is not set')
 def resolve(project: _project.Project, cli: Cli, last: Release | None, scale: t.Mapping[str, t.Any] | None) -> Release:
     """The wanted release; nothing is resolved anew while the digests of all inputs of the last one still hold."""
     program = cli.compose_program()
-    key = {**_key(project, program, cli), "scale": dict(scale or {})}
+    key = {**_key(project, program, cli), "compose": _version(cli, program, last), "scale": dict(scale or {})}
     if last and last.resolved_from == key and last.inputs == {path: digest(path) for path in last.inputs}:
         model, inputs = last.model, last.inputs
     else:
-        if not last or last.resolved_from.get("program") != key["program"]:
-            _require_version(cli)
         model, inputs = _asked(project, cli), digests_of_inputs(project)
     return _release(project, scaled(_model.without_dangling(model), scale or {}), inputs, key)
 
@@ -151,11 +149,15 @@ def _require_profiles(project: _project.Project, cli: Cli) -> None:
         )
 
 
-def _require_version(cli: Cli) -> None:
-    told = cli.compose("version", "--short").text.strip()
-    version = tuple(int(number) for number in re.findall(r"\d+", told)[:2])
+def _version(cli: Cli, program: t.Sequence[str], last: Release | None) -> str:
+    """The version of Compose as it labels containers with it; raises `ComposeFailure` for one that is too old."""
+    if last and last.resolved_from.get("program") == identity(program) and last.resolved_from.get("compose"):
+        return str(last.resolved_from["compose"])
+    full = cli.compose("version", "--short").text.strip()
+    version = tuple(int(number) for number in re.findall(r"\d+", full)[:2])
     if version < OLDEST_COMPOSE:
-        raise ComposeFailure(f"Docker Compose {told} is too old: strata.compose needs 2.20 or newer.")
+        raise ComposeFailure(f"Docker Compose {full} is too old: strata.compose needs 2.20 or newer.")
+    return full.lstrip("v").partition("-")[0]
 
 
 def _undefined_failure(project: _project.Project, names: t.Sequence[str]) -> ComposeFailure:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _model, _plan, _step
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._creation import differs_by_version
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
 from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
@@ -63,7 +64,11 @@ class Scene:
 
     def steps(self) -> tuple[Step, ...]:
         """The steps on containers."""
-        return _plan.plan(self.release, self.snapshot, self.made, self.policy, self.selected)
+        found = _plan.plan(self.release, self.snapshot, self.made, self.policy, self.selected)
+        if not differs_by_version(self.release, found, self.snapshot):
+            return found
+        hashed = with_config_hashes(self.release, self.snapshot, self.cli)
+        return _plan.plan(hashed, self.snapshot, self.made, self.policy, self.selected)
 
     def with_images(self, steps: t.Sequence[Step]) -> Scene:
         """The scene as it will be when these images are here; one that is only looked for anew may stay the same."""

@@ -50,6 +50,8 @@ class Container:
 
     shares: tuple[tuple[str, str], ...] = ()
     """whose namespaces and volumes it was made to share: the key of the service's definition, id of the container"""
+    made_by: str = ""
+    """version of Compose"""
 
     @property
     def started_at(self) -> float:
@@ -181,6 +183,7 @@ def _container(told: dict[str, t.Any]) -> Container | None:
         checks=_checks(health.get("Log") or (), state["StartedAt"]),
         health_test=_health_test(told["Config"]),
         shares=_shares(told["HostConfig"]),
+        made_by=labels.get(LABEL + "version", ""),
     )
 
 

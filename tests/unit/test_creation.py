@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from ansible_collections.strata.compose.plugins.module_utils import _creation, _model
 from ansible_collections.strata.compose.plugins.module_utils._creation import Call
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
 
-from tests.unit.tables import each, model_of, table
+from tests.unit.tables import each, model_of, release_of, snapshot_of, table
 
 CASES = table("creation")
 
@@ -68,3 +69,12 @@ def test_compose_replaces_what_was_asked_for_once_and_nothing_else(seed):
     changed = set(chance.sample(names, chance.randrange(1, 12)))
     calls = _creation.calls(model, steps_of(changed, ()), names)
     assert replaced_by_compose(model, calls, changed) == {name: int(name in changed) for name in names}
+
+
+def test_hashes_are_asked_for_when_another_version_of_compose_made_what_lies_below():
+    wanted = replace(release_of({"db": {}, "web": {"depends_on": {"db": {}}}}), resolved_from={"compose": "2.40.3"})
+    for made_by, expected in (("2.40.3", False), ("2.26.1", True), ("", False)):
+        running = snapshot_of({"db": [{"made_by": made_by}], "web": [{"made_by": "2.26.1"}]})
+        assert _creation.differs_by_version(wanted, steps_of(["web"], ()), running) is expected
+        assert not _creation.differs_by_version(wanted, steps_of(["db", "web"], ()), running)
+        assert not _creation.differs_by_version(wanted, (), running)

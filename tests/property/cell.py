@@ -144,7 +144,8 @@ class Cell:
 
     def _refused(self, step: Step, outcome: Outcome, before: Sight, after: Sight) -> Iterator[str]:
         """A failure that the case does not ask for: right only where there is nothing to do it with."""
-        if step.operation == "rolled_back" and len(self.releases) < 2:
+        nowhere = step.operation == "rolled_back" and len(self.releases) < 2
+        if nowhere or (step.operation == "started" and oracle.lacks_a_server(self.project.document, before)):
             yield from oracle.nothing_changed(before, after, "refused, but changed")
             return
         yield f"failed: {outcome.message}"

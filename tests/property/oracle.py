@@ -74,6 +74,13 @@ def none_is_left_created(after: Sight) -> Iterator[str]:
             yield f"left created: {each.service}"
 
 
+def lacks_a_server(document: Document, sight: Sight) -> bool:
+    """Whether a service that does not end has no container: there is nothing to start then."""
+    return any(
+        replicas(each) and not is_one_shot(each) and not _has(sight, name) for name, each in active(document).items()
+    )
+
+
 def follows_its_leader(document: Document, after: Sight) -> Iterator[str]:
     """What lives in another one's namespaces lives in those that the other has now."""
     for name, service in active(document).items():

@@ -9,6 +9,20 @@ from __future__ import annotations
 class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
+  project_moved_from:
+    description:
+      - The O(project_dir) that the project had before, when it has moved. A project belongs to one project directory,
+        compared as it is given, and to one environment. Another one is refused before anything is touched, so that two
+        applications in folders of the same name never take each other over.
+      - It is needed once, as in C(-e compose_env_project_moved_from=/old/path), and has no effect afterwards. The
+        variable is the same for all modules, C(compose_env_project_moved_from).
+    type: path
+  environment_renamed_from:
+    description:
+      - The O(environment) that the project was before, when it was renamed and keeps its project name. An env file that
+        was copied with its C(COMPOSE_PROJECT_NAME) would take the other environment over else.
+      - It is needed once, as in C(-e compose_env_environment_renamed_from=prod).
+    type: str
   lock_wait:
     description:
       - Seconds to wait for another operation on the same project to end. With V(0) it fails at once and names who is at

@@ -65,7 +65,7 @@ def start(operation: Operation) -> Result:
 def remove(operation: Operation) -> Result:
     """Remove the environment's containers and networks; volumes and images only when told."""
     options, name, cli = operation.options, operation.store.project, operation.cli
-    _require_confirmation(options)
+    _require_confirmation(operation)
     before = _selected(observe(cli, name), options)
     removal = _removal.planned(options, name, operation.store.current(), before, cli) if _is_whole(options) else None
     others = removal.objects if removal else ()
@@ -136,11 +136,14 @@ def _require_leaders(release: Release, before: Snapshot, steps: t.Sequence[Step]
             )
 
 
-def _require_confirmation(options: Options) -> None:
-    if options["volumes"] and options["confirm"] != options["environment"]:
+def _require_confirmation(operation: Operation) -> None:
+    """What loses data has to name the environment that the project is on this host, whatever it is called by now."""
+    options = operation.options
+    environment = operation.running_environment or options["environment"]
+    if options["volumes"] and options["confirm"] != environment:
         raise ComposeFailure(
-            f"removing the volumes of environment {options['environment']} loses their data for good: "
-            f"say so with confirm={options['environment']}. Nothing was changed."
+            f"removing the volumes of environment {environment} loses their data for good: "
+            f"say so with confirm={environment}. Nothing was changed."
         )
 
 

@@ -18,6 +18,7 @@ from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._journal import JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
+from ansible_collections.strata.compose.plugins.module_utils._owner_record import OBSERVING, note_owner, require_own
 from ansible_collections.strata.compose.plugins.module_utils._project import find_env_files
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
 from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
@@ -44,6 +45,8 @@ class Operation:
     cli: Cli
     store: ReleaseStore
     cancellation: Cancellation
+    running_environment: str = ""
+    """the environment that the project is on this host; another one than asked for where it is being renamed"""
 
     def transaction(self, init: t.Sequence[t.Mapping[str, t.Any]] = ()) -> Transaction:
         """What a switch needs; ``init`` is what the history is to tell of the init phase."""
@@ -70,17 +73,25 @@ def run(options: Options, redactor: Redactor, check: bool, diff: bool, perform: 
     """Bring the environment to a state, by what the module hands in; in check mode, tell what that would change."""
     cli, store = find_by_name(options, redactor)
     if check:
-        return perform(Operation(options, redactor, check, diff, cli, store, Cancellation()))
+        owner = _required_own(options, cli, store)
+        return perform(Operation(options, redactor, check, diff, cli, store, Cancellation(), owner))
     actor = options["actor"] or "unknown"
     with cancellable() as cancellation, locked(store.folder, options["state"], actor, options["lock_wait"]):
-        operation = Operation(options, redactor, check, diff, cli, store, cancellation)
+        owner = _required_own(options, cli, store)
+        operation = Operation(options, redactor, check, diff, cli, store, cancellation, owner)
         settled: Result = {}
         try:
             settled = _settled(operation)
             result = perform(operation)
         except ComposeFailure as failure:
             raise _told_whole(failure, settled, operation, actor) from failure
+        result = note_owner(options, cli, store, result)
     return _audited({**result, **settled, "changed": result["changed"] or bool(settled)}, operation, actor)
+
+
+def _required_own(options: Options, cli: Cli, store: ReleaseStore) -> str:
+    """The environment that the project is; the engine is not asked when it will be anyway, before any change."""
+    return require_own(options, cli, store, options["state"] in OBSERVING and JournalFile(store.folder).read() is None)
 
 
 def _told_whole(failure: ComposeFailure, settled: Result, operation: Operation, actor: str) -> ComposeFailure:

@@ -62,6 +62,11 @@ class Release:
         return tuple(sorted({part.image_name for part in self.parts.values()}))
 
     @property
+    def container_ids(self) -> frozenset[str]:
+        """Ids of the containers that were there after the last deployment."""
+        return frozenset(each for made in self.made.values() for each in made.containers)
+
+    @property
     def image_ids(self) -> dict[str, str]:
         """What the image names meant when the release was made."""
         return {part.image_name: self.made[name].image for name, part in self.parts.items() if name in self.made}

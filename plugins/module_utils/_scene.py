@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from ansible_collections.strata.compose.plugins.module_utils import _model, _plan, _step
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._creation import differs_by_version
+from ansible_collections.strata.compose.plugins.module_utils._owner_record import require_own_containers
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
 from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
@@ -23,7 +24,7 @@ from ansible_collections.strata.compose.plugins.module_utils._resolve import (
     with_config_hashes,
 )
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
-from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container, Snapshot, observe
 from ansible_collections.strata.compose.plugins.module_utils._sources import find_project
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
 from ansible_collections.strata.compose.plugins.module_utils._step import Policy, Step
@@ -112,7 +113,8 @@ def scene_of(options: Options, redactor: Redactor) -> Scene:
     release = resolved(project, cli, redactor, last, options.get("scale"))
     require_services(release.parts, options.get("services") or ())
     snapshot = observe(cli, project.name, release.image_names, recorded_containers(last))
-    if _has_unrecorded(snapshot, last):
+    if unrecorded := _unrecorded(snapshot, last):
+        require_own_containers(options, store, [each.origin for each in unrecorded])
         release = with_config_hashes(release, snapshot, cli)
     selected = _selected(options, release)
     return Scene(cli, store, last, release, snapshot, policy_of(options), selected, redactor)
@@ -137,11 +139,11 @@ def _selected(options: Options, release: Release) -> frozenset[str] | None:
     return None if services is None else frozenset(_model.selected_with_dependencies(release.model, services))
 
 
-def _has_unrecorded(snapshot: Snapshot, last: Release | None) -> bool:
+def _unrecorded(snapshot: Snapshot, last: Release | None) -> list[Container]:
     recorded = recorded_containers(last)
-    return any(each.id not in recorded for each in snapshot.containers)
+    return [each for each in snapshot.containers if each.id not in recorded]
 
 
-def recorded_containers(last: Release | None) -> set[str]:
+def recorded_containers(last: Release | None) -> frozenset[str]:
     """Ids of the containers that were there after the last deployment."""
-    return {each for made in last.made.values() for each in made.containers} if last else set()
+    return last.container_ids if last else frozenset()

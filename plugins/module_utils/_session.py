@@ -21,6 +21,7 @@ from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._command import Command, Options
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._output import Output, file_name, open_output
+from ansible_collections.strata.compose.plugins.module_utils._owner_record import require_own
 from ansible_collections.strata.compose.plugins.module_utils._project import find_env_files
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
@@ -132,6 +133,7 @@ def open_session(options: Options, redactor: Redactor) -> t.Iterator[Session]:
     project = name_of(options, variables)
     cli = Cli(directory, options["docker_host"], options["command_timeout"])
     store = ReleaseStore(state_dir_of(options), project)
+    require_own(options, cli, store, believed=True)
     release = store.current()
     redactor.learn({*secrets_of(variables), *_secrets_of_env(command, project, options)})
     learn_generated(redactor, store.folder)

@@ -19,6 +19,15 @@ TIME = re.compile(r"([^.Z+]+?)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
 """A time as the engine tells it (RFC 3339), with up to nine decimals, of which Python 3.9 reads six."""
 
 
+class Origin(t.NamedTuple):
+    """What Compose was given when it made a container, by its labels; the latter two are lists with commas."""
+
+    working_dir: str
+    """the folder that relative paths in layers start from"""
+    config_files: str
+    environment_file: str
+
+
 @dataclass(frozen=True)
 class Container:
     """One container of a service, as far as plans and gates look at it."""
@@ -47,7 +56,7 @@ class Container:
     """its last health checks since it was started: when each began and whether it succeeded; the engine keeps five"""
     health_test: tuple[str, ...] = ()
     """the command of its health check, empty without one"""
-
+    origin: Origin = Origin("", "", "")
     shares: tuple[tuple[str, str], ...] = ()
     """whose namespaces and volumes it was made to share: the key of the service's definition, id of the container"""
     made_by: str = ""
@@ -184,6 +193,7 @@ def _container(told: dict[str, t.Any]) -> Container | None:
         health_test=_health_test(told["Config"]),
         shares=_shares(told["HostConfig"]),
         made_by=labels.get(LABEL + "version", ""),
+        origin=Origin(*(labels.get(f"{LABEL}project.{name}", "") for name in Origin._fields)),
     )
 
 

@@ -32,8 +32,15 @@ ENVIRONMENT: Spec = {
 LAYERS = ("files", "profiles", "services")
 """Options that say what of the layers is meant."""
 
+OWNERSHIP: Spec = {
+    "project_moved_from": {"type": "path"},
+    "environment_renamed_from": {"type": "str"},
+}
+"""Options of what changes a project, which belongs to one project directory and one environment."""
+
 COMPOSE_ENV: Spec = {
     **ENVIRONMENT,
+    **OWNERSHIP,
     "state": {"type": "str", "choices": list(STATES), "default": "present"},
     "build": {"type": "str", "choices": ["missing", "always", "never"], "default": "missing"},
     "pull": {"type": "str", "choices": ["missing", "always", "never"], "default": "missing"},
@@ -57,6 +64,7 @@ COMPOSE_ENV: Spec = {
 
 COMPOSE_INIT: Spec = {
     **{name: option for name, option in ENVIRONMENT.items() if name != "services"},
+    **OWNERSHIP,
     "profile": {"type": "str", "default": "init"},
     "steps": {"type": "list", "elements": "raw"},
     "file": {"type": "list", "elements": "path"},
@@ -104,6 +112,7 @@ COMPOSE_EXEC: Spec = {
 
 POSTGRES: Spec = {
     **{name: option for name, option in ENVIRONMENT.items() if name not in (*LAYERS, "external")},
+    **OWNERSHIP,
     "service": {"type": "str", "default": "postgres"},
     "database": {"type": "str", "required": True},
     "lock_wait": COMPOSE_ENV["lock_wait"],

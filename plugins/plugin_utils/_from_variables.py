@@ -12,7 +12,7 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.strata.compose.plugins.module_utils._spec import ENVIRONMENT
+from ansible_collections.strata.compose.plugins.module_utils._spec import ENVIRONMENT, OWNERSHIP
 
 SHARED = "compose_env_"
 """Prefix of the variables for options that all modules have."""
@@ -68,7 +68,7 @@ class FromVariables(ActionBase):
         return {"actor": f"{user}@{socket.gethostname()}" + (f" (AWX job {job})" if job else "")}
 
     def _variable(self, option: str) -> str:
-        if option in ENVIRONMENT:
+        if option in ENVIRONMENT or option in OWNERSHIP:
             return SHARED + option
         module = self.module.rpartition(".")[2]
         return (DATABASES if module.startswith(DATABASES) and option in OF_DATABASES else f"{module}_") + option

@@ -12,6 +12,7 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 from ansible_collections.strata.compose.plugins.module_utils._files import read_file
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._operations import find_by_name
+from ansible_collections.strata.compose.plugins.module_utils._owner_record import note_owner, require_own
 from ansible_collections.strata.compose.plugins.module_utils._record import audited
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options
@@ -48,10 +49,12 @@ def migrate(options: Options, redactor: Redactor, check: bool, diff: bool) -> Re
         learn_secrets(redactor, release, ())
     job = Job(options, cli, store, _folder_of(options), diff)
     if check:
+        require_own(options, cli, store)
         return _foreseen(job)
     operation = f"migrate {options['state']}"
     with cancellable() as cancellation, locked(store.folder, operation, job.actor, options["lock_wait"]):
-        return _carried_out(job, cancellation)
+        require_own(options, cli, store)
+        return note_owner(options, cli, store, _carried_out(job, cancellation))
 
 
 def _require_sense(options: Options) -> None:

@@ -18,7 +18,7 @@ import typing as t
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
-from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOSE_ENV
+from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOSE_ENV, OWNERSHIP
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
 from ansible_collections.strata.compose.plugins.module_utils.postgres._connection import published_as
 from ansible_collections.strata.compose.plugins.module_utils.postgres._passwords import generated
@@ -81,10 +81,13 @@ def _service(options: Options, project: str, mount: str) -> dict[str, t.Any]:
 def options_of(options: Options, project: str, folder: str, state: str) -> dict[str, t.Any]:
     """The options of compose_env for the layer in a folder."""
     shared = ("environment", "docker_host", "state_dir", "command_timeout", "lock_wait", "actor", "wait_timeout")
+    owned = {name: options[name] for name in OWNERSHIP}
     return {
         **{name: details.get("default") for name, details in COMPOSE_ENV.items()},
         **{name: options[name] for name in shared},
+        **owned,
         "project_dir": folder,
+        "owner_dir": options["project_dir"],
         "project_name": project,
         "files": [LAYER],
         "state": state,

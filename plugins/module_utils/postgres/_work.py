@@ -14,6 +14,7 @@ from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._operations import find_by_name
+from ansible_collections.strata.compose.plugins.module_utils._owner_record import note_owner, require_own
 from ansible_collections.strata.compose.plugins.module_utils._record import audited
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
@@ -89,7 +90,7 @@ def carried_out(
     """What an operation on a database tells, of which the audit log has a line if it changed anything."""
     with _work_on(options, redactor, check, operation) as work:
         result = perform(work)
-        return result if check else _audited(work, result)
+        return result if check else _audited(work, note_owner(options, work.cli, work.store, result))
 
 
 @contextlib.contextmanager
@@ -104,10 +105,12 @@ def _work_on(options: Options, redactor: Redactor, check: bool, operation: str) 
         return Work(options, check, cli, store, folder, cancellation, operation)
 
     if check:
+        require_own(options, cli, store)
         yield work(Cancellation())
         return
     actor = options["actor"] or "unknown"
     with cancellable() as cancellation, locked(store.folder, operation, actor, options["lock_wait"]):
+        require_own(options, cli, store)
         yield work(cancellation)
 
 

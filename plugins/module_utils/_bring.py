@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import contextlib
 import grp
-import hashlib
-import json
 import os
 import pwd
 import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.strata.compose.plugins.module_utils import _tree
+from ansible_collections.strata.compose.plugins.module_utils._brought import read_record, record_of, write_record
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._files import read_file
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
 from ansible_collections.strata.compose.plugins.module_utils._tree import Difference, Host
 from ansible_collections.strata.compose.plugins.module_utils._tree_diff import LARGEST, text_of
@@ -49,7 +48,7 @@ class Wish:
         uid = _number("owner", params["owner"], lambda name: pwd.getpwnam(name).pw_uid)
         gid = _number("group", params["group"], lambda name: grp.getgrnam(name).gr_gid)
         wanted = _tree.tree_of(params["manifest"], uid, gid)
-        record = os.path.join(state_dir_of(params), "files", _record_name(root))
+        record = record_of(root, state_dir_of(params))
         return cls(root, wanted, params["delete"], uid, gid, params["archive"], record)
 
 
@@ -63,10 +62,6 @@ def _number(option: str, name: str | None, find: t.Callable[[str], int]) -> int 
     raise ComposeFailure(f"{option} {name} is not known on this host: create it first, or give a number.")
 
 
-def _record_name(root: str) -> str:
-    return f"{os.path.basename(root)}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:12]}.json"
-
-
 def bring(wish: Wish, check: bool, diff: bool, warn: t.Callable[[str], None]) -> dict[str, t.Any]:
     """Bring the files, or tell in check mode what would change, or tell which contents are needed first.
 
@@ -75,7 +70,7 @@ def bring(wish: Wish, check: bool, diff: bool, warn: t.Callable[[str], None]) ->
     """
     if os.path.lexists(wish.root) and not os.path.isdir(wish.root):
         raise ComposeFailure(f"project_dir {wish.root} is not a folder on this host.")
-    brought = _read_record(wish)
+    brought = read_record(wish.record, wish.root)
     host = observe(wish.root, wish.wanted, brought)
     difference = _tree.compare(wish.wanted, host, brought, wish.delete)
     _tree.require_no_obstacles(wish.wanted, host, difference, wish.root)
@@ -92,7 +87,7 @@ def bring(wish: Wish, check: bool, diff: bool, warn: t.Callable[[str], None]) ->
 
 
 def _carry_out(
-    wish: Wish, host: Host, difference: Difference, brought: t.Mapping[str, str], needed: t.Collection[str]
+    wish: Wish, host: Host, difference: Difference, brought: dict[str, str], needed: t.Collection[str]
 ) -> None:
     """Write. The record comes first: what it lists and a host has with another content is never removed."""
     if needed and wish.archive:
@@ -100,7 +95,8 @@ def _carry_out(
     writer = Writer(wish.root, wish.wanted, host, wish.uid, wish.gid)
     try:
         with writer.staged(wish.archive, difference.written):
-            brought = _write_record(wish, brought, _tree.brought_after(wish.wanted, host, brought))
+            after = _tree.brought_after(wish.wanted, host, brought)
+            brought = write_record(wish.record, wish.root, brought, after)
             writer.remove(difference.removed)
             for path in difference.written:
                 writer.place(path)
@@ -113,26 +109,7 @@ def _carry_out(
             changed=writer.touched,
         ) from error
     done = difference.removed + difference.kept
-    _write_record(wish, brought, _tree.brought_after(wish.wanted, host, brought, done))
-
-
-def _read_record(wish: Wish) -> dict[str, str]:
-    content = read_file(wish.record)
-    try:
-        files: dict[str, str] = json.loads(content)["files"] if content else {}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ComposeFailure(
-            f"{wish.record}, the list of files that were brought to {wish.root}, is damaged. Remove it: files that the "
-            f"source no longer has will then stay on the host."
-        ) from error
-    return {path: content for path, content in files.items() if _tree.is_inside(path)}
-
-
-def _write_record(wish: Wish, old: t.Mapping[str, str], new: dict[str, str]) -> dict[str, str]:
-    if new != old:
-        text = json.dumps({"project_dir": wish.root, "files": new}, indent=1, sort_keys=True)
-        replace_file(wish.record, text.encode())
-    return new
+    write_record(wish.record, wish.root, brought, _tree.brought_after(wish.wanted, host, brought, done))
 
 
 def _told(wish: Wish, difference: Difference) -> dict[str, t.Any]:

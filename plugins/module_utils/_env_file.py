@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ansible_collections.strata.compose.plugins.module_utils import _dotenv
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._files import is_folder, read_file, replace_file
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, fingerprint, secrets_of
 
 MODE = 0o600
@@ -32,7 +32,7 @@ class Wish:
 
     directory: Path
     path: Path
-    header: str
+    environment: str
     example: Path | None
     example_required: bool
     owner: str | None
@@ -46,7 +46,7 @@ class Wish:
         return cls(
             directory=directory,
             path=directory / (params["path"] or f".env.{environment}"),
-            header=f"Environment {environment}. Made from inventory variables: changes by hand will be lost.",
+            environment=environment,
             example=example if params["check_example"] else None,
             example_required=params["example"] is not None,
             owner=params["owner"],
@@ -65,7 +65,17 @@ class State:
     gid: int
 
 
-def place(wish: Wish, redactor: Redactor, check: bool, diff: bool) -> dict[str, t.Any]:
+def place(params: t.Mapping[str, t.Any], wish: Wish, redactor: Redactor, check: bool, diff: bool) -> dict[str, t.Any]:
+    """Place the env file, or tell in check mode what would change when the files that are still to come are there."""
+    if not check or not params["incoming"]:
+        return placed(wish, redactor, check, diff)
+    from ansible_collections.strata.compose.plugins.module_utils._incoming import laid_over
+
+    with laid_over(params):
+        return placed(wish, redactor, check, diff)
+
+
+def placed(wish: Wish, redactor: Redactor, check: bool, diff: bool) -> dict[str, t.Any]:
     """Write the env file if it differs, and tell it as a module's result.
 
     Raises `ComposeFailure`, before anything is written, for a value that is no text, for variables that do not fit the
@@ -73,9 +83,9 @@ def place(wish: Wish, redactor: Redactor, check: bool, diff: bool) -> dict[str, 
     """
     variables = as_texts(wish.variables)
     redactor.learn(secrets_of(variables))
-    content = _dotenv.write(dict(sorted(variables.items())), wish.header).encode()
+    content = content_of(variables, wish.environment)
     check_against_example(wish)
-    if not wish.directory.is_dir():
+    if not is_folder(str(wish.directory)):
         raise ComposeFailure(f"project_dir {wish.directory} is not a folder on this host: create it first.")
     before = _found(wish.path)
     after = _wanted(wish, content, before)
@@ -83,6 +93,12 @@ def place(wish: Wish, redactor: Redactor, check: bool, diff: bool) -> dict[str, 
         _write(wish.path, after)
     result = {"changed": after != before, "path": str(wish.path), "variables": sorted(variables)}
     return {**result, "diff": _diff(wish.path, before, after)} if diff else result
+
+
+def content_of(variables: t.Mapping[str, t.Any], environment: str) -> bytes:
+    """The env file of an environment; raises `ComposeFailure` for values that it cannot hold."""
+    header = f"Environment {environment}. Made from inventory variables: changes by hand will be lost."
+    return _dotenv.write(dict(sorted(as_texts(variables).items())), header).encode()
 
 
 def as_texts(variables: t.Mapping[str, t.Any]) -> dict[str, str]:

@@ -1,7 +1,10 @@
 # Copyright (c) The strata.compose authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files written so that a reader finds the old content or the new one, never a part. Private to strata.compose."""
+"""Files written so that a reader finds the old content or the new one, never a part. Private to strata.compose.
+
+What is read here may be laid over by files that are still to come, see `_incoming`: a plan then reads those instead.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,62 @@ import tempfile
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+
+
+class Overlay(t.NamedTuple):
+    """A project directory as it will be, laid over the one that the host has: for this process, as a chroot is."""
+
+    mirror: str
+    """folder below which the whole host is seen with that project directory in place: ``<mirror>/srv/shop``"""
+    roots: tuple[str, ...]
+    """the project directory as it is given, and with symbolic links resolved"""
+    digests: t.Mapping[str, str]
+    """place in the mirror to SHA-256, of files whose content no plan reads and that are empty there"""
+
+
+_overlays: list[Overlay] = []
+
+
+@contextlib.contextmanager
+def laid_over(overlay: Overlay) -> t.Iterator[None]:
+    """Have everything below the project directory read from the overlay."""
+    _overlays.append(overlay)
+    try:
+        yield
+    finally:
+        _overlays.remove(overlay)
+
+
+def mirror() -> str:
+    """The folder below which Compose sees the host as it will be; empty when it is as it is."""
+    return _overlays[-1].mirror if _overlays else ""
+
+
+def seen(path: str) -> str:
+    """Where to look for a path: there, or where the file lies that is to come there."""
+    for overlay in _overlays:
+        for root in overlay.roots:
+            if path == root or path.startswith(f"{root.rstrip('/')}/"):
+                own = overlay.roots[0] + path[len(root) :]
+                place = overlay.mirror + own
+                return own if os.path.islink(place) and os.readlink(place) == own else place
+    return path
+
+
+def is_file(path: str) -> bool:
+    return os.path.isfile(seen(path))
+
+
+def is_folder(path: str) -> bool:
+    return os.path.isdir(seen(path))
+
+
+def exists(path: str) -> bool:
+    return os.path.exists(seen(path))
+
+
+def size(path: str) -> int:
+    return os.path.getsize(seen(path))
 
 
 def replace_file(path: str, content: bytes, mode: int = 0o600) -> None:
@@ -57,7 +116,7 @@ def make_folder(path: str) -> None:
 def read_file(path: str) -> bytes | None:
     """The content of a regular file, ``None`` when there is no such file."""
     try:
-        with open(path, "rb") as file:
+        with open(seen(path), "rb") as file:
             return file.read()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
@@ -81,11 +140,14 @@ def read_record(path: str) -> dict[str, t.Any] | None:
 
 def digest(path: str) -> str | None:
     """The SHA-256 of a regular file's content, ``None`` when there is no such file."""
-    if not os.path.isfile(path):
+    place = seen(path)
+    if not os.path.isfile(place):
         return None
+    if _overlays and place in _overlays[-1].digests:
+        return _overlays[-1].digests[place]
     found = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
+        with open(place, "rb") as file:
             while block := file.read(1 << 20):
                 found.update(block)
     except FileNotFoundError:

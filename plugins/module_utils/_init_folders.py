@@ -16,7 +16,7 @@ import typing as t
 from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import digest
+from ansible_collections.strata.compose.plugins.module_utils._files import digest, is_folder, seen
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 
 Model = t.Mapping[str, t.Any]
@@ -49,7 +49,7 @@ def digests(model: Model, step: str, project_dir: str) -> dict[str, str]:
     return {
         f"folder {source}": tree_digest(path, data)
         for source, path in sorted(folders.items())
-        if _is_inside(path, root) and (os.path.isdir(path) or not os.path.lexists(path))
+        if _is_inside(path, root) and (is_folder(path) or not os.path.lexists(seen(path)))
     }
 
 
@@ -105,7 +105,7 @@ def _entries(folder: str, data: t.Collection[str]) -> t.Iterator[tuple[str, os.s
 
 def _listed(folder: str) -> list[str]:
     try:
-        return [os.path.join(folder, name) for name in sorted(os.listdir(folder), key=os.fsencode)]
+        return [os.path.join(folder, name) for name in sorted(os.listdir(seen(folder)), key=os.fsencode)]
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -114,7 +114,7 @@ def _listed(folder: str) -> list[str]:
 
 def _status(path: str) -> os.stat_result | None:
     try:
-        return os.lstat(path)
+        return os.lstat(seen(path))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -126,7 +126,7 @@ def _content(path: str, status: os.stat_result) -> str | None:
     if stat.S_ISDIR(status.st_mode):
         return "folder"
     if stat.S_ISLNK(status.st_mode):
-        return f"link {os.readlink(path)}"
+        return f"link {os.readlink(seen(path))}"
     if stat.S_ISREG(status.st_mode):
         return f"file {digest(path)}"
     return None

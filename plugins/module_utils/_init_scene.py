@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from ansible_collections.strata.compose.plugins.module_utils import _init_plan
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._files import is_file
 from ansible_collections.strata.compose.plugins.module_utils._history import good
 from ansible_collections.strata.compose.plugins.module_utils._init_data import is_fleeting, volumes_made, volumes_of
 from ansible_collections.strata.compose.plugins.module_utils._init_folders import with_folders
@@ -37,9 +38,8 @@ from ansible_collections.strata.compose.plugins.module_utils._release_store impo
 from ansible_collections.strata.compose.plugins.module_utils._resolve import resolved
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
-from ansible_collections.strata.compose.plugins.module_utils._sources import find_project
+from ansible_collections.strata.compose.plugins.module_utils._sources import ask_compose, find_project
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
-from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
 Options = t.Mapping[str, t.Any]
 EVERY_PROFILE = ("*",)
@@ -183,7 +183,7 @@ def _own_files(project: Project, given: str | t.Sequence[str] | None) -> tuple[s
     """The Compose files that hold nothing but the steps."""
     names = [given] if isinstance(given, str) else given or ()
     paths = tuple(os.path.normpath(os.path.join(project.directory, name)) for name in names)
-    if missing := [path for path in paths if not os.path.isfile(path)]:
+    if missing := [path for path in paths if not is_file(path)]:
         raise ComposeFailure(f"file {', '.join(missing)}, which is to hold init steps, is missing. Nothing was run.")
     return paths
 
@@ -193,5 +193,5 @@ def _foreign(project: Project, own: t.Sequence[str], release: Release, cli: Cli)
     if not own:
         return None
     everything = replace(project, profiles=EVERY_PROFILE)
-    listed = cli.compose(*compose.from_layers(everything), "config", "--services").text.split()
+    listed = ask_compose(everything, cli, "config", "--services").text.split()
     return set(release.parts) - set(listed)

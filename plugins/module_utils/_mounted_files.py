@@ -9,6 +9,7 @@ import itertools
 import os
 import typing as t
 
+from ansible_collections.strata.compose.plugins.module_utils._files import exists, is_folder, seen
 from ansible_collections.strata.compose.plugins.module_utils._inputs import granted
 
 if t.TYPE_CHECKING:
@@ -23,7 +24,7 @@ def missing_files(release: Release, services: t.Iterable[str], made: t.Mapping[s
     for service in services:
         for kind in ("configs", "secrets"):
             files = [each["file"] for each in granted(release.model, service, kind) if "file" in each]
-            missing = [each for each in files if not os.path.exists(each)]
+            missing = [each for each in files if not exists(each)]
             yield from (f"service {service}: {kind[:-1]} file {each} is missing" for each in missing)
         for mount in _bind_mounts(release, service):
             yield from _problem_of(service, mount, recorded)
@@ -34,7 +35,7 @@ def folders_to_come(release: Release, services: t.Iterable[str]) -> t.Iterator[s
     for service in services:
         for mount in _bind_mounts(release, service):
             source, target = mount["source"], mount["target"]
-            if not os.path.lexists(source) and _is_made_on_demand(mount) and _looks_like_file(source, target):
+            if not os.path.lexists(seen(source)) and _is_made_on_demand(mount) and _looks_like_file(source, target):
                 yield (
                     f"service {service}: {source} does not exist, so an empty folder is made there and mounted at "
                     f"{target}. If a file is meant, put it there first; with the long syntax and bind: "
@@ -68,9 +69,9 @@ def _problem_of(service: str, mount: Mount, recorded: t.Collection[str]) -> t.It
     create_host_path). That a file was there is known when a release was deployed with its content.
     """
     source = mount["source"]
-    if os.path.exists(source):
+    if exists(source):
         return
-    if os.path.lexists(source):
+    if os.path.lexists(seen(source)):
         yield f"service {service}: mounted {source} is a symbolic link that leads nowhere"
     elif obstacle := _file_on_the_way(source):
         yield f"service {service}: mounted {source} cannot be made, for {obstacle} is a file"
@@ -90,9 +91,9 @@ def _is_made_on_demand(mount: Mount) -> bool:
 def _file_on_the_way(path: str) -> str:
     """The nearest parent that exists, if no folder can be made in it."""
     parent = os.path.dirname(path)
-    while not os.path.lexists(parent):
+    while not os.path.lexists(seen(parent)):
         parent = os.path.dirname(parent)
-    return "" if os.path.isdir(parent) else parent
+    return "" if is_folder(parent) else parent
 
 
 def _looks_like_file(source: str, target: str) -> bool:

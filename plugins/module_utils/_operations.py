@@ -10,12 +10,14 @@ changes nothing is importing. Private to strata.compose.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._files import is_file, is_folder
 from ansible_collections.strata.compose.plugins.module_utils._journal import JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._owner_record import OBSERVING, note_owner, require_own
@@ -71,10 +73,9 @@ Perform = t.Callable[[Operation], Result]
 
 def run(options: Options, redactor: Redactor, check: bool, diff: bool, perform: Perform) -> Result:
     """Bring the environment to a state, by what the module hands in; in check mode, tell what that would change."""
-    cli, store = find_by_name(options, redactor)
     if check:
-        owner = _required_own(options, cli, store)
-        return perform(Operation(options, redactor, check, diff, cli, store, Cancellation(), owner))
+        return _foreseen(options, redactor, diff, perform)
+    cli, store = find_by_name(options, redactor)
     actor = options["actor"] or "unknown"
     with cancellable() as cancellation, locked(store.folder, options["state"], actor, options["lock_wait"]):
         owner = _required_own(options, cli, store)
@@ -94,6 +95,18 @@ def _required_own(options: Options, cli: Cli, store: ReleaseStore) -> str:
     return require_own(options, cli, store, options["state"] in OBSERVING and JournalFile(store.folder).read() is None)
 
 
+def _foreseen(options: Options, redactor: Redactor, diff: bool, perform: Perform) -> Result:
+    """What would change; with the files that are still to come, when the part on the controller has sent them."""
+    with contextlib.ExitStack() as stack:
+        if options.get("incoming"):
+            from ansible_collections.strata.compose.plugins.module_utils._incoming import laid_over
+
+            stack.enter_context(laid_over(options))
+        cli, store = find_by_name(options, redactor)
+        owner = _required_own(options, cli, store)
+        return perform(Operation(options, redactor, True, diff, cli, store, Cancellation(), owner))
+
+
 def _told_whole(failure: ComposeFailure, settled: Result, operation: Operation, actor: str) -> ComposeFailure:
     """A failure with what was settled before it; the audit log tells of it when anything was changed."""
     changed = bool(settled) or failure.facts.get("changed", False)
@@ -107,7 +120,7 @@ def _told_whole(failure: ComposeFailure, settled: Result, operation: Operation, 
 def find_by_name(options: Options, redactor: Redactor) -> tuple[Cli, ReleaseStore]:
     """CLI and releases of an environment whose files may be gone."""
     directory = os.path.abspath(options["project_dir"])
-    env_files = find_env_files(directory, options["environment"], _env_files(options, directory), os.path.isfile)
+    env_files = find_env_files(directory, options["environment"], _env_files(options, directory), is_file)
     variables = variables_of(env_files)
     redactor.learn(secrets_of(variables))
     store = ReleaseStore(state_dir_of(options), name_of(options, variables))
@@ -121,9 +134,9 @@ def _env_files(options: Options, directory: str) -> list[str] | None:
     The connection of a database is prepared to be written to one of them, and a project may have left its host.
     """
     is_before = options.get("database_state") == "prepared" or options.get("service") == ""
-    if not options["env_files"] or (os.path.isdir(directory) and not is_before):
+    if not options["env_files"] or (is_folder(directory) and not is_before):
         return t.cast("list[str] | None", options["env_files"])
-    return [each for each in options["env_files"] if os.path.isfile(os.path.join(directory, each))] or None
+    return [each for each in options["env_files"] if is_file(os.path.join(directory, each))] or None
 
 
 def _settled(operation: Operation) -> Result:

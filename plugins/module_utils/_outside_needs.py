@@ -12,7 +12,8 @@ import os
 import typing as t
 
 if t.TYPE_CHECKING:
-    from ansible_collections.strata.compose.plugins.module_utils._engine_objects import EngineObjects
+    from ansible_collections.strata.compose.plugins.module_utils._files import exists
+from ansible_collections.strata.compose.plugins.module_utils._engine_objects import EngineObjects
     from ansible_collections.strata.compose.plugins.module_utils._release import Release
 
 NAMESPACES = ("network_mode", "pid", "ipc")
@@ -60,5 +61,5 @@ def missing_devices(release: Release, services: t.Iterable[str]) -> t.Iterator[s
     for service in services:
         for each in release.model["services"][service].get("devices") or ():
             path = each["source"] if isinstance(each, dict) else str(each).partition(":")[0]
-            if path.startswith("/") and not os.path.exists(path):
+            if path.startswith("/") and not exists(path):
                 yield f"service {service}: device {path} does not exist on this host"

@@ -16,7 +16,7 @@ import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._files import is_file, read_file, replace_file
 from ansible_collections.strata.compose.plugins.module_utils._ownership import (
     Claim,
     Owner,
@@ -194,7 +194,7 @@ def _named_by(options: Options) -> str:
     directory = os.path.abspath(options["project_dir"])
     if options.get("project_name"):
         return "project_name names it too"
-    env_files = find_env_files(directory, options["environment"], options["env_files"], os.path.isfile)
+    env_files = find_env_files(directory, options["environment"], options["env_files"], is_file)
     places = [(path, each.line) for path, each in assignments_of(env_files) if each.name == "COMPOSE_PROJECT_NAME"]
     if places:
         path, line = places[-1]

@@ -26,7 +26,12 @@ from ansible_collections.strata.compose.plugins.module_utils._model import as_js
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Part, Release, parts_of
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets, learning_of_failures
-from ansible_collections.strata.compose.plugins.module_utils._sources import digests_of_inputs, texts_of, variables_of
+from ansible_collections.strata.compose.plugins.module_utils._sources import (
+    ask_compose,
+    digests_of_inputs,
+    texts_of,
+    variables_of,
+)
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
 if t.TYPE_CHECKING:
@@ -128,7 +133,7 @@ def _key(project: _project.Project, program: t.Sequence[str], cli: Cli) -> dict[
 
 
 def _asked(project: _project.Project, cli: Cli) -> dict[str, t.Any]:
-    completed = cli.compose(*compose.from_layers(project), "config", "--format", "json", accept=None)
+    completed = ask_compose(project, cli, "config", "--format", "json", accept=None)
     undefined = sorted(set(UNDEFINED.findall(completed.error_text)))
     if completed.rc:
         raise ComposeFailure(f"the layers of environment {project.environment} do not resolve. {failure_of(completed)}")
@@ -141,7 +146,7 @@ def _asked(project: _project.Project, cli: Cli) -> dict[str, t.Any]:
 
 
 def _require_profiles(project: _project.Project, cli: Cli) -> None:
-    known = cli.compose(*compose.from_layers(project), "config", "--profiles").text.split()
+    known = ask_compose(project, cli, "config", "--profiles").text.split()
     unknown = [name for name in project.profiles if name not in known and name != "*"]
     if unknown:
         raise ComposeFailure(

@@ -11,7 +11,7 @@ import os
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import read_file
+from ansible_collections.strata.compose.plugins.module_utils._files import is_file, read_file, size
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, passwords_in, secrets_of
 from ansible_collections.strata.compose.plugins.module_utils._sources import texts_of, variables_of
 
@@ -106,7 +106,7 @@ def _plain(value: t.Any) -> str:
 def _in_files(model: t.Mapping[str, t.Any]) -> t.Iterator[str]:
     for secret in (model.get("secrets") or {}).values():
         path = secret.get("file")
-        if path and os.path.isfile(path) and os.path.getsize(path) <= LARGEST:
+        if path and is_file(path) and size(path) <= LARGEST:
             yield (read_file(path) or b"").decode("utf-8", "replace")
 
 

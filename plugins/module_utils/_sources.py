@@ -11,11 +11,20 @@ from __future__ import annotations
 import os
 import re
 import typing as t
+from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _dotenv, _inputs, _project
-from ansible_collections.strata.compose.plugins.module_utils._cli import allowed_environment
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, Completed, allowed_environment
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import digest, read_file
+from ansible_collections.strata.compose.plugins.module_utils._files import (
+    digest,
+    is_file,
+    is_folder,
+    mirror,
+    read_file,
+    size,
+)
+from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
 SECTION = re.compile(
     r"(?:^|[{,])[ \t]*[\"']?(?:services|include|networks|volumes|configs|secrets)[\"']?[ \t]*:", re.MULTILINE
@@ -26,15 +35,15 @@ SECTION = re.compile(
 def find_project(options: t.Mapping[str, t.Any]) -> _project.Project:
     """The project that the options mean; raises `ComposeFailure` when its files cannot be told."""
     directory, environment = os.path.abspath(options["project_dir"]), options["environment"]
-    if not os.path.isdir(directory):
+    if not is_folder(directory):
         raise ComposeFailure(f"project_dir {directory} is not a folder on this host: bring the project's files there.")
-    env_files = _project.find_env_files(directory, environment, options["env_files"], os.path.isfile)
+    env_files = _project.find_env_files(directory, environment, options["env_files"], is_file)
     variables = variables_of(env_files)
     return _project.Project(
         directory=directory,
         environment=environment,
         name=name_of(options, variables),
-        layers=_project.find_layers(directory, environment, options["files"], variables, os.path.isfile),
+        layers=_project.find_layers(directory, environment, options["files"], variables, is_file),
         env_files=env_files,
         profiles=_project.profiles_of(options["profiles"], variables),
     )
@@ -71,7 +80,7 @@ def texts_of(project: _project.Project) -> dict[str, str]:
     waiting = [*project.layers]
     while waiting:
         path = waiting.pop(0)
-        if path in found or not os.path.isfile(path) or os.path.getsize(path) > 1 << 20:
+        if path in found or not is_file(path) or size(path) > 1 << 20:
             continue
         content = read_file(path) or b""
         if b"\0" in content:
@@ -114,4 +123,20 @@ def digests_of_inputs(project: _project.Project) -> dict[str, str | None]:
         paths |= _mentioned(path, text, project)
         if not _inputs.is_selfcontained(text):
             return {path: "unknown: it includes what only Compose can find"}
-    return {path: digest(path) for path in sorted(paths) if not os.path.isdir(path)}
+    return {path: digest(path) for path in sorted(paths) if not is_folder(path)}
+
+
+def ask_compose(project: _project.Project, cli: Cli, *arguments: str, **options: t.Any) -> Completed:
+    """What Compose says of the layers; options as for `Cli.run`.
+
+    Where files are laid over those of the host, it reads the mirror, and every path that it tells is the host's again.
+    """
+    place = mirror()
+    if not place:
+        return cli.compose(*compose.from_layers(project), *arguments, **options)
+    base = place + project.base_directory
+    layers, env_files = (tuple(place + path for path in paths) for paths in (project.layers, project.env_files))
+    mirrored = replace(project, directory=place + project.directory, layers=layers, env_files=env_files)
+    told = cli.compose(*compose.from_layers(mirrored), *arguments, variables={"PWD": base}, **options)
+    shown = (each.replace(os.fsencode(place), b"") for each in (told.output, told.errors))
+    return Completed(told.argv, told.rc, *shown)

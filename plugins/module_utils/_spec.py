@@ -29,6 +29,9 @@ ENVIRONMENT: Spec = {
     "command_timeout": {"type": "int", "default": 1800},
 }
 
+INCOMING: Spec = {"incoming": {"type": "raw", "no_log": True}}
+"""What is still on the controller. The action turns the mapping of the task into text for the module."""
+
 LAYERS = ("files", "profiles", "services")
 """Options that say what of the layers is meant."""
 
@@ -41,6 +44,7 @@ OWNERSHIP: Spec = {
 COMPOSE_ENV: Spec = {
     **ENVIRONMENT,
     **OWNERSHIP,
+    **INCOMING,
     "state": {"type": "str", "choices": list(STATES), "default": "present"},
     "build": {"type": "str", "choices": ["missing", "always", "never"], "default": "missing"},
     "pull": {"type": "str", "choices": ["missing", "always", "never"], "default": "missing"},
@@ -65,6 +69,7 @@ COMPOSE_ENV: Spec = {
 COMPOSE_INIT: Spec = {
     **{name: option for name, option in ENVIRONMENT.items() if name != "services"},
     **OWNERSHIP,
+    **INCOMING,
     "profile": {"type": "str", "default": "init"},
     "steps": {"type": "list", "elements": "raw"},
     "file": {"type": "list", "elements": "path"},
@@ -121,6 +126,7 @@ POSTGRES: Spec = {
 
 POSTGRES_ENV: Spec = {
     **POSTGRES,
+    **INCOMING,
     "state": {"type": "str", "choices": ["present", "prepared", "absent"], "default": "present"},
     "files": ENVIRONMENT["files"],
     "profiles": ENVIRONMENT["profiles"],
@@ -151,6 +157,7 @@ POSTGRES_ENV: Spec = {
 
 POSTGRES_MIGRATE: Spec = {
     **POSTGRES,
+    **INCOMING,
     "directory": {"type": "path", "default": "migrations"},
     "state": {"type": "str", "choices": ["up", "down"], "default": "up"},
     "steps": {"type": "int"},
@@ -196,6 +203,7 @@ POSTGRES_RESTORE: Spec = {
 }
 
 COMPOSE_ENV_FILE: Spec = {
+    **INCOMING,
     "project_dir": ENVIRONMENT["project_dir"],
     "environment": ENVIRONMENT["environment"],
     "path": {"type": "path"},

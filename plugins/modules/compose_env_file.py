@@ -20,6 +20,7 @@ author:
   - The strata.compose authors (@strata-collections)
 extends_documentation_fragment:
   - strata.compose._attributes
+  - strata.compose._incoming
 attributes:
   check_mode:
     description: Compares everything and writes nothing.
@@ -141,14 +142,14 @@ from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOS
 
 def main() -> None:
     module = AnsibleModule(argument_spec=COMPOSE_ENV_FILE, supports_check_mode=True)
-    wish = Wish.from_params(module.params)
+    wish, params = Wish.from_params(module.params), dict(module.params)
     # Ansible would mask each value wherever it occurs: with WORKERS=2 every 2 in the result. So the values leave the
     # parameters, which the result shows as its invocation; what is told has none, and the redactor watches over that.
     module.params["variables"] = sorted(map(str, wish.variables))
     module.no_log_values.clear()
     redactor = Redactor()
     with told_as_module_result(module, redactor) as tell:
-        tell(place(wish, redactor, module.check_mode, module._diff))
+        tell(place(params, wish, redactor, module.check_mode, module._diff))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ author:
   - The strata.compose authors (@strata-collections)
 extends_documentation_fragment:
   - strata.compose._attributes
+  - strata.compose._incoming
   - strata.compose._project
   - strata.compose._operation
   - strata.compose._postgres

@@ -12,7 +12,7 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.strata.compose.plugins.module_utils._spec import ENVIRONMENT, OWNERSHIP
+from ansible_collections.strata.compose.plugins.module_utils._spec import ENVIRONMENT, INCOMING, OWNERSHIP
 
 SHARED = "compose_env_"
 """Prefix of the variables for options that all modules have."""
@@ -42,6 +42,7 @@ class FromVariables(ActionBase):
         variables = task_vars or {}
         arguments = {**self._actor(variables), **self._from_variables(variables), **self._task.args}
         self._require(arguments, variables)
+        self._pack_incoming(arguments)
         result.update(
             self._execute_module(
                 module_name=self.module,
@@ -56,8 +57,20 @@ class FromVariables(ActionBase):
 
     def _from_variables(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
         unset = [option for option in self.spec if option not in self._task.args]
+        if not self._task.check_mode:
+            unset = [option for option in unset if option not in INCOMING]
         found = {option: variables.get(self._variable(option)) for option in unset}
         return {option: self._templar.template(value) for option, value in found.items() if value is not None}
+
+    def _pack_incoming(self, arguments: dict[str, t.Any]) -> None:
+        """Only a check plans with what is still here; otherwise it is on the host already."""
+        given = arguments.pop("incoming", None)
+        if not given or not self._task.check_mode or "incoming" not in self.spec:
+            return
+        from ansible_collections.strata.compose.plugins.plugin_utils._incoming import packed
+
+        arguments["incoming"] = packed(self, given, self.module, str(arguments["environment"]))
+        self._loader.cleanup_all_tmp_files()
 
     def _actor(self, variables: dict[str, t.Any]) -> dict[str, str]:
         """Who runs this, for modules that write it down: only the controller knows."""
@@ -68,7 +81,7 @@ class FromVariables(ActionBase):
         return {"actor": f"{user}@{socket.gethostname()}" + (f" (AWX job {job})" if job else "")}
 
     def _variable(self, option: str) -> str:
-        if option in ENVIRONMENT or option in OWNERSHIP:
+        if option in ENVIRONMENT or option in OWNERSHIP or option in INCOMING:
             return SHARED + option
         module = self.module.rpartition(".")[2]
         return (DATABASES if module.startswith(DATABASES) and option in OF_DATABASES else f"{module}_") + option

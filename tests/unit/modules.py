@@ -20,7 +20,7 @@ MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.star
 SPECS: dict[str, dict[str, dict[str, Any]]] = {
     name.lower(): value
     for name, value in vars(_spec).items()
-    if name.isupper() and name not in ("ENVIRONMENT", "OWNERSHIP", "POSTGRES") and isinstance(value, dict)
+    if name.isupper() and name not in ("ENVIRONMENT", "INCOMING", "OWNERSHIP", "POSTGRES") and isinstance(value, dict)
 }
 
 

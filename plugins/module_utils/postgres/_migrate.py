@@ -9,7 +9,7 @@ import os
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import read_file
+from ansible_collections.strata.compose.plugins.module_utils._files import read_file, seen
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._operations import find_by_name
 from ansible_collections.strata.compose.plugins.module_utils._owner_record import note_owner, require_own
@@ -42,6 +42,15 @@ READY_WITHIN = 60
 def migrate(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result:
     """Run what is pending, or revert what was applied; in check mode, tell what that would be."""
     _require_sense(options)
+    if check and options["incoming"]:
+        from ansible_collections.strata.compose.plugins.module_utils._incoming import laid_over
+
+        with laid_over(options):
+            return _migrated({**options, "incoming": None}, redactor, check, diff)
+    return _migrated(options, redactor, check, diff)
+
+
+def _migrated(options: Options, redactor: Redactor, check: bool, diff: bool) -> Result:
     cli, store = find_by_name(options, redactor)
     learn_generated(redactor, store.folder)
     release = store.current()
@@ -76,7 +85,7 @@ def _folder_of(options: Options) -> Folder:
     """The migrations on the host, all of them read and understood before the database is touched."""
     path = os.path.join(os.path.abspath(options["project_dir"]), options["directory"])
     try:
-        names = os.listdir(path)
+        names = os.listdir(seen(path))
     except OSError as error:
         raise ComposeFailure(
             f"directory {path} with the migrations cannot be read: {error.strerror}. Bring it there, or set directory. "

@@ -61,7 +61,10 @@ def made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Res
     compared.update(_warned(scene, steps, findings))
     if operation.check:
         foreseen = [step.told() for step in (*externals, *_certain(images), *steps)]
-        return {**told(scene, foreseen, scene.last), **compared}
+        from ansible_collections.strata.compose.plugins.module_utils._plan_inputs import inputs_of
+
+        inputs = inputs_of(scene.release, scene.snapshot.images, operation.options.get("incoming"))
+        return {**told(scene, foreseen, scene.last), **compared, "inputs": inputs}
     if not images and not steps and _is_settled(expected):
         return {**told(scene, (), scene.last), **compared}
     acquired = _acquired(scene, images)

@@ -28,7 +28,7 @@ def services_told(snapshot: Snapshot) -> Told:
 
 
 def actions_between(before: Snapshot, after: Snapshot, planned: t.Sequence[Step]) -> Told:
-    """What changed on the engine, by service; the reason is the plan's where the plan foresaw it."""
+    """What changed on the engine, in the plan's order; the reason is the plan's where the plan foresaw it."""
     reasons = {(step.service, step.action): step.reason for step in planned}
     found = [
         (name, action)
@@ -37,9 +37,10 @@ def actions_between(before: Snapshot, after: Snapshot, planned: t.Sequence[Step]
         # Only what was asked to stop was stopped: a job that ends meanwhile ends by itself.
         if action != _step.STOP or (name, action) in reasons
     ]
+    order = {each: position for position, each in enumerate(reasons)}
     return [
         {"service": name, "action": action, "reason": reasons.get((name, action), "follows from the others")}
-        for name, action in found
+        for name, action in sorted(found, key=lambda each: order.get(each, len(order)))
     ]
 
 

@@ -206,6 +206,7 @@ COMPOSE_ENV_FILE: Spec = {
     **INCOMING,
     "project_dir": ENVIRONMENT["project_dir"],
     "environment": ENVIRONMENT["environment"],
+    "state_dir": ENVIRONMENT["state_dir"],
     "path": {"type": "path"},
     "variables": {"type": "dict", "required": True, "no_log": True},
     "example": {"type": "path"},

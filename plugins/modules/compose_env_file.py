@@ -41,6 +41,12 @@ options:
       - Name of the environment, such as V(dev), V(test) or V(prod). It is in the default of O(path).
     type: str
     required: true
+  state_dir:
+    description:
+      - Folder for the state of this collection, where O(incoming) finds the list of files that were brought earlier.
+      - By default C(/var/lib/strata) for root, and C($XDG_STATE_HOME/strata) or C(~/.local/state/strata) for other
+        users.
+    type: path
   path:
     description:
       - The env file, relative to O(project_dir). By default it is C(.env.<environment>), which

@@ -154,15 +154,38 @@ def test_what_is_planned_with_what_is_on_the_controller_is_what_is_then_done(con
     assert not controller.plan().changed
 
 
-def test_on_a_host_that_has_nothing_everything_is_created(environment: Environment, tmp_path: Path):
-    (tmp_path / "source").mkdir()
-    (tmp_path / "source" / "compose.yml").write_text(
-        yaml.safe_dump({"services": {"web": service(environment={"LEVEL": "${LEVEL}"}), "other": service()}})
+def test_on_a_host_that_has_nothing_each_module_plans_what_it_will_make(controller: Controller):
+    environment, folder = controller.environment, controller.environment.folder
+    server = {"image": "postgres:17", "environment": {"POSTGRES_PASSWORD": "${LEVEL}"}, "volumes": ["data:/var"]}
+    layer = {
+        "services": {"web": service(), "postgres": server, "seed": {**service(), **INIT}},
+        "volumes": {"data": None},
+    }
+    controller.write("compose.yml", layer)
+    controller.write(".env.example", "LEVEL=\n")
+    controller.write("migrations/001.sql", "CREATE TABLE a ();\n")
+    folder.rmdir()
+    env_file = environment.run(
+        "compose_env_file", "--check", incoming=controller.packed("compose_env_file"), variables=controller.variables
     )
-    incoming = {"source": str(tmp_path / "source"), "variables": {"LEVEL": 1}}
-    environment.folder.rmdir()
-    plan = environment.adhoc("compose_env", "--check", "-vvv", incoming=incoming)
-    assert plan.actions == {("web", "create"), ("other", "create")}, plan.message
-    assert not environment.folder.exists() and not environment.state_dir.exists()
-    assert environment.containers() == []
-    environment.folder.mkdir()
+    assert env_file.changed, env_file.message
+    database = controller.plan("postgres_env", database="shop", service="postgres")
+    assert {("postgres", "create"), ("postgres", "create database")} <= database.actions, database.message
+    migrations = controller.plan("postgres_migrate", database="shop", directory="migrations")
+    assert migrations.actions == {("postgres", "migrate")}, migrations.message
+    assert ("seed", "init") in controller.plan("compose_init").actions
+    assert {("web", "create"), ("postgres", "create")} <= controller.plan("compose_env").actions
+    assert not folder.exists() and not environment.state_dir.exists() and environment.containers() == []
+    folder.mkdir()
+
+
+def test_it_arrives_through_ansible_and_is_in_nothing_that_is_printed(environment: Environment, tmp_path: Path):
+    layer = {"services": {"web": service(environment={"PASSWORD": "${PASSWORD}"})}}
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "compose.yml").write_text(yaml.safe_dump(layer))
+    variables, secrets = {"PASSWORD": "canary-in-the-env-file"}, {"token": "canary-in-a-secret-file"}
+    incoming = {"source": str(tmp_path / "source"), "variables": variables, "secrets": secrets}
+    plan = environment.adhoc("compose_env", "--check", "--diff", "-vvvv", incoming=incoming)
+    assert plan.actions == {("web", "create")}, plan.message
+    assert "canary" not in plan.printed
+    assert not list(environment.folder.iterdir()) and environment.containers() == []

@@ -20,7 +20,9 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres import (
     _start,
 )
 from ansible_collections.strata.compose.plugins.module_utils.postgres._apply import apply
+from ansible_collections.strata.compose.plugins.module_utils.postgres._converge import Change
 from ansible_collections.strata.compose.plugins.module_utils.postgres._observe import observe_database
+from ansible_collections.strata.compose.plugins.module_utils.postgres._observed import Observed
 from ansible_collections.strata.compose.plugins.module_utils.postgres._outcome import connection_of, told
 from ansible_collections.strata.compose.plugins.module_utils.postgres._task import Task, decided, keep
 
@@ -65,7 +67,8 @@ def present(task: Task) -> Result:
     brought = _brought(task)
     if task.operation.check and not task.runs():
         passwords, made = decided(task, None)
-        return told(task, None, connection_of(task, passwords), made, (), brought)
+        found = () if task.containers() else _in_new_server(task, passwords)
+        return told(task, None, connection_of(task, passwords), made, found, brought)
     server = task.server()
     seen = observe_database(server, task.wish)
     passwords, made = decided(task, seen)
@@ -76,6 +79,12 @@ def present(task: Task) -> Result:
         keep(task, made)
         apply(server, found, task.wish)
     return told(task, seen, connection, made, found, brought)
+
+
+def _in_new_server(task: Task, passwords: t.Mapping[str, str]) -> tuple[Change, ...]:
+    """Check mode: what a server that is still to be made will lack, which is everything."""
+    seen = Observed(known=frozenset(task.wish.settings), available=frozenset(task.wish.extensions))
+    return _converge.changes(task.wish, seen, _passwords.verifiers(passwords, {}))
 
 
 def _brought(task: Task) -> Result:

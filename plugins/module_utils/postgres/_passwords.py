@@ -39,6 +39,11 @@ def checked(option: str, password: str) -> str:
     return password
 
 
+def foreseen() -> str:
+    """What stands for a password that a deployment will make: always the same, so that a plan is the same twice."""
+    return "generated".ljust(LENGTH, "0")
+
+
 @dataclass(frozen=True)
 class Kept:
     """``secrets.json`` of a project: passwords by server and role. Written under the project's lock only."""

@@ -84,7 +84,8 @@ def decided(task: Task, seen: Observed | None) -> tuple[dict[str, str], dict[str
         name: _passwords.decided(name, given.get(name), kept.get(name), roles.get(name), replaces, path)
         for name in task.wish.logins
     }
-    made = {name: _passwords.generated() for name, password in found.items() if password is None}
+    generated = _passwords.foreseen if task.operation.check else _passwords.generated
+    made = {name: generated() for name, password in found.items() if password is None}
     task.operation.redactor.learn(made.values())
     return {name: made.get(name) or password or "" for name, password in found.items()}, made
 

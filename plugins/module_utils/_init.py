@@ -21,6 +21,7 @@ from ansible_collections.strata.compose.plugins.module_utils import (
     _init_words,
     _operations,
     _plan,
+    _report,
 )
 from ansible_collections.strata.compose.plugins.module_utils._acquire import acquire
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
@@ -32,11 +33,17 @@ from ansible_collections.strata.compose.plugins.module_utils._init_run import Ru
 from ansible_collections.strata.compose.plugins.module_utils._init_scene import InitScene
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json, is_done
 from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
+<<<<<<< HEAD
 from ansible_collections.strata.compose.plugins.module_utils._preflight import Findings, check_before_change
+=======
+from ansible_collections.strata.compose.plugins.module_utils._plan_inputs import digests_of
+from ansible_collections.strata.compose.plugins.module_utils._plan_service import awakenings
+from ansible_collections.strata.compose.plugins.module_utils._preflight import check_before_change
+>>>>>>> ad9b9e0 (The init phase lists the images and servers that it brings; a plan names what it was made from)
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import COMING
-from ansible_collections.strata.compose.plugins.module_utils._step import CREATE, Policy, Step
+from ansible_collections.strata.compose.plugins.module_utils._step import ASKED_FOR, CREATE, Policy, Step
 from ansible_collections.strata.compose.plugins.module_utils._switch import bring_up
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
@@ -65,29 +72,61 @@ def perform(operation: Operation) -> Result:
     if operation.check:
         foreseen = {name: Outcome(name, _init_plan.PENDING) for name in due}
         is_due = bool(due or images) or _init_words.is_selection_new(scene)
+<<<<<<< HEAD
         actions = [*(step.told() for step in findings.steps), *_actions(due, options)]
         return {**_init_report.told(scene, foreseen, actions), "due": is_due}
     prepared = _prepared(scene, images)
     created = create_externals(findings.missing, scene.cli)
     result = _performed(prepared, operation)
     return {**result, "actions": [*created, *result["actions"]]}
+=======
+        expected = [each.told() for each in (*_certain(images), *_server_steps(scene, due))]
+        told = _init_report.told(scene, foreseen, [*expected, *_actions(due, options)])
+        return {**told, "due": is_due, "inputs": _inputs(scene)}
+    _check(scene, due, images, policy)
+    scene, acquired = _prepared(scene, images)
+    return _performed(scene, acquired, operation)
+>>>>>>> ad9b9e0 (The init phase lists the images and servers that it brings; a plan names what it was made from)
 
 
-def _prepared(scene: InitScene, images: t.Sequence[Step]) -> InitScene:
+def _inputs(scene: InitScene) -> dict[str, str]:
+    """What the steps would be run with, as digests."""
+    contents = scene.contents().items()
+    return digests_of({f"init step {name}": [each.fingerprint, each.image] for name, each in contents})
+
+
+def _certain(images: t.Sequence[Step]) -> list[Step]:
+    """An image that is asked for again may turn out to be the one that is here: nothing can be foretold of it."""
+    return [step for step in images if step.reason != ASKED_FOR]
+
+
+def _prepared(scene: InitScene, images: t.Sequence[Step]) -> tuple[InitScene, list[dict[str, str]]]:
     """The scene with its images, which may be other ones than before, and all steps known to the deployment."""
     _init_words.remember_images(scene)
-    acquire(scene.release, images, scene.snapshot, scene.cli)
+    acquired = acquire(scene.release, images, scene.snapshot, scene.cli)
     scene = scene.looked_at_again() if images else scene
     _init_words.remember_selection(scene)
-    return scene
+    return scene, acquired
 
 
-def _performed(scene: InitScene, operation: Operation) -> Result:
-    """Run what is due, and tell of it."""
+def _performed(scene: InitScene, acquired: t.Sequence[dict[str, str]], operation: Operation) -> Result:
+    """Run what is due, and tell of it and of what it took to have images and servers."""
     due = _due(scene, operation.options)
     outcomes = _carried_out(scene, due, operation) if due else {}
-    actions = _actions(due, operation.options)
-    return _init_report.told(scene.looked_at_again() if due else scene, outcomes, actions)
+    after = scene.looked_at_again() if due else scene
+    expected = _server_steps(scene, due)
+    servers = {step.service for step in expected}
+    between = _report.actions_between(scene.snapshot.only(servers), after.snapshot.only(servers), expected)
+    actions = [*acquired, *between, *_actions(due, operation.options)]
+    return _init_report.told(after, outcomes, actions)
+
+
+def _server_steps(scene: InitScene, due: t.Collection[str]) -> list[Step]:
+    """What has to be done to have what the steps depend on run."""
+    steps = [Step(name, CREATE, "no container") for name in _absent_servers(scene, due)]
+    for name in _servers(scene, due):
+        steps += awakenings(name, [each for each in scene.snapshot.of(name) if _rests(scene, each)])
+    return steps
 
 
 def _due(scene: InitScene, options: t.Mapping[str, t.Any]) -> list[str]:

@@ -293,6 +293,14 @@ undefined:
   returned: failure, when there are some
   type: list
   elements: str
+inputs:
+  description:
+    - What the plan was made from, by name, each with a digest that only this host can make. So values can be compared
+      and not be guessed.
+  returned: success, in check mode and with O(state=present) and its like
+  type: dict
+  sample:
+    service web: 6c1ff09d7d9e3ad7f85cb9e2ae7b12a5a2a2f1b1d1b9c0e4f4a5b6c7d8e9fa0b
 error_kind:
   description:
     - V(locked) when another operation is at work on the project, V(cancelled) after SIGTERM or SIGINT, V(timeout) when

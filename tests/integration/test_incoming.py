@@ -5,6 +5,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +23,7 @@ import yaml
 from ansible_collections.strata.compose.plugins.module_utils._env_file import content_of
 from ansible_collections.strata.compose.plugins.plugin_utils import _incoming
 
-from tests.integration.conftest import Environment, Outcome, service
+from tests.integration.conftest import REPOSITORY, Environment, Outcome, service
 
 INIT = {"profiles": ["init"], "restart": "no"}
 
@@ -189,3 +197,35 @@ def test_it_arrives_through_ansible_and_is_in_nothing_that_is_printed(environmen
     assert plan.actions == {("web", "create")}, plan.message
     assert "canary" not in plan.printed
     assert not list(environment.folder.iterdir()) and environment.containers() == []
+
+
+@pytest.mark.parametrize("strike", [signal.SIGKILL, signal.SIGTERM])
+def test_nothing_of_it_is_left_by_a_plan_that_is_killed(controller: Controller, tmp_path: Path, strike: signal.Signals):
+    compose = tmp_path / "docker" / "cli-plugins" / "docker-compose"
+    compose.parent.mkdir(parents=True)
+    compose.write_text(
+        f'#!/bin/sh\ncase "$*" in *config*) echo "$*" > {tmp_path}/seen; exec sleep 60;; *) echo 2.26;; esac\n'
+    )
+    compose.chmod(0o755)
+    options = controller.environment.options(
+        "compose_env", {"incoming": controller.packed(), "_ansible_check_mode": True}
+    )
+    argv = [sys.executable, "-m", "ansible_collections.strata.compose.plugins.modules.compose_env"]
+    where = {"PYTHONPATH": str(REPOSITORY / ".ansible/collections"), "DOCKER_CONFIG": str(tmp_path / "docker")}
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **where}) as module:
+        assert module.stdin
+        module.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": options}).encode())
+        module.stdin.close()
+        awaited(lambda: (tmp_path / "seen").exists() and (tmp_path / "seen").read_text().endswith("\n"))
+        (mirror,) = set(re.findall(r"\S*/strata-[0-9a-f]{32}", (tmp_path / "seen").read_text()))
+        seen = Path(mirror + str(controller.environment.folder)) / "secrets" / "token"
+        assert seen.read_text() == "s3cret-token" and Path(mirror).stat().st_mode & 0o777 == 0o700
+        module.send_signal(strike)
+    awaited(lambda: not os.path.lexists(mirror))
+
+
+def awaited(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)

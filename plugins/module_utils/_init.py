@@ -33,13 +33,9 @@ from ansible_collections.strata.compose.plugins.module_utils._init_run import Ru
 from ansible_collections.strata.compose.plugins.module_utils._init_scene import InitScene
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json, is_done
 from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
-<<<<<<< HEAD
-from ansible_collections.strata.compose.plugins.module_utils._preflight import Findings, check_before_change
-=======
 from ansible_collections.strata.compose.plugins.module_utils._plan_inputs import digests_of
 from ansible_collections.strata.compose.plugins.module_utils._plan_service import awakenings
-from ansible_collections.strata.compose.plugins.module_utils._preflight import check_before_change
->>>>>>> ad9b9e0 (The init phase lists the images and servers that it brings; a plan names what it was made from)
+from ansible_collections.strata.compose.plugins.module_utils._preflight import Findings, check_before_change
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import COMING
@@ -72,21 +68,12 @@ def perform(operation: Operation) -> Result:
     if operation.check:
         foreseen = {name: Outcome(name, _init_plan.PENDING) for name in due}
         is_due = bool(due or images) or _init_words.is_selection_new(scene)
-<<<<<<< HEAD
-        actions = [*(step.told() for step in findings.steps), *_actions(due, options)]
-        return {**_init_report.told(scene, foreseen, actions), "due": is_due}
-    prepared = _prepared(scene, images)
-    created = create_externals(findings.missing, scene.cli)
-    result = _performed(prepared, operation)
-    return {**result, "actions": [*created, *result["actions"]]}
-=======
-        expected = [each.told() for each in (*_certain(images), *_server_steps(scene, due))]
-        told = _init_report.told(scene, foreseen, [*expected, *_actions(due, options)])
+        coming = (*findings.steps, *_certain(images), *_server_steps(scene, due))
+        told = _init_report.told(scene, foreseen, [*(each.told() for each in coming), *_actions(due, options)])
         return {**told, "due": is_due, "inputs": _inputs(scene)}
-    _check(scene, due, images, policy)
     scene, acquired = _prepared(scene, images)
-    return _performed(scene, acquired, operation)
->>>>>>> ad9b9e0 (The init phase lists the images and servers that it brings; a plan names what it was made from)
+    created = create_externals(findings.missing, scene.cli)
+    return _performed(scene, [*created, *acquired], operation)
 
 
 def _inputs(scene: InitScene) -> dict[str, str]:

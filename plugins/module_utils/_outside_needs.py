@@ -8,12 +8,12 @@ Private to strata.compose.
 
 from __future__ import annotations
 
-import os
 import typing as t
 
+from ansible_collections.strata.compose.plugins.module_utils._files import exists
+
 if t.TYPE_CHECKING:
-    from ansible_collections.strata.compose.plugins.module_utils._files import exists
-from ansible_collections.strata.compose.plugins.module_utils._engine_objects import EngineObjects
+    from ansible_collections.strata.compose.plugins.module_utils._engine_objects import EngineObjects
     from ansible_collections.strata.compose.plugins.module_utils._release import Release
 
 NAMESPACES = ("network_mode", "pid", "ipc")

@@ -14,6 +14,9 @@ description:
     is a base layer, a layer of its own and an env file.
   - It plans first by comparing the resolved layers, the content of every file that they mount, and the images with
     what the engine runs; check mode ends there. It then changes exactly the services that differ.
+  - What would fail in the middle is told before anything is changed. Of a missing mount source, its name decides
+    nothing. It is an error where the last release had a file there, or where the mount has no C(create_host_path);
+    else the engine makes a folder, with a warning where a file may be meant.
   - A one-shot service that has exited with code 0 is done. It is run again only when it changed itself.
 author:
   - The strata.compose authors (@strata-collections)

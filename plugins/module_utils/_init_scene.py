@@ -74,7 +74,7 @@ class InitScene:
 
     def looked_at_again(self) -> InitScene:
         snapshot = observe(self.cli, self.release.project, self.release.image_names)
-        return replace(self, snapshot=snapshot, ledger=_ledger(self.store, self.images))
+        return replace(self, snapshot=snapshot, ledger=ledger_of(self.store, self.images))
 
     def contents(self) -> t.Mapping[str, Content]:
         """What each step would be run with now."""
@@ -123,7 +123,7 @@ def init_scene(options: Options, selection: t.Mapping[str, t.Any], redactor: Red
     release = replace(release, model=without_what_is_off(release.model, steps, on))
     release = with_folders(release, {each.service for each in steps}, project.directory)
     snapshot = observe(cli, project.name, release.image_names)
-    ledger = _ledger(store, {each.name: release.parts[each.service].image_name for each in steps})
+    ledger = ledger_of(store, {each.name: release.parts[each.service].image_name for each in steps})
     return InitScene(cli, store, release, snapshot, selection, steps, ledger)
 
 
@@ -141,7 +141,7 @@ def _resolved(
         return resolved(replace(project, profiles=(*project.profiles, selection["profile"])), cli, redactor)
 
 
-def _ledger(store: ReleaseStore, images: t.Mapping[str, str]) -> Ledger:
+def ledger_of(store: ReleaseStore, images: t.Mapping[str, str]) -> Ledger:
     """The ledger; a word that awaited its image is for the one that was deployed next."""
     ledger = LedgerFile(store.folder).read()
     if not any(each.awaits_image for entries in ledger.succeeded.values() for each in entries):

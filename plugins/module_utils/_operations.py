@@ -69,8 +69,13 @@ class Operation:
         return replace(Transaction.begin(manner, author, cancellation), init=proof.scene if proof else None)
 
     def init_in_switch(self) -> InSwitch | None:
-        """The init steps that a switch may make due, in an environment that has an init phase."""
-        if not self.options.get("require_init") or not os.path.exists(os.path.join(self.store.folder, "init.json")):
+        """The init steps that a switch may make due, in an environment that has an init phase.
+
+        Whatever module recovers a release has to run them, also one that cannot leave the init phase out.
+        """
+        if not self.options.get("require_init", True) or not os.path.exists(
+            os.path.join(self.store.folder, "init.json")
+        ):
             return None
         from ansible_collections.strata.compose.plugins.module_utils._init_after import InSwitch
 

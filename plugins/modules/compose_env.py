@@ -148,6 +148,9 @@ options:
       - Refuse to change services while the init phase of the environment has not succeeded for what is about to be
         deployed. It concerns environments in which M(strata.compose.compose_init) has run once, so that a release never
         serves without its migrations. A roll back is never refused.
+      - Steps that live on a service which keeps its data in memory (C(tmpfs)) run once more within each operation that
+        starts that service, before what needs it is started and judged. They are among the RV(actions), as V(init), in
+        check mode too. With V(false) they do not run.
     type: bool
     default: true
   revision:
@@ -216,7 +219,7 @@ actions:
       description: The service.
       type: str
     action:
-      description: One of build, pull, create, recreate, start, restart, unpause, connect, stop, remove.
+      description: One of build, pull, create, recreate, start, restart, unpause, connect, stop, remove, init.
       type: str
     reason:
       description: Why.

@@ -83,8 +83,7 @@ class InitScene:
     @functools.cached_property
     def _contents(self) -> dict[str, Content]:
         model = self.release.model
-        near = selected_with_dependencies(model, {each.service for each in self.steps})
-        made = volumes_made(self.cli, model, near)
+        made = volumes_made(self.cli, model, self._near(each.service for each in self.steps))
         fingerprints = self.fingerprints
         return {each.name: self._content(each, fingerprints[each.name], made) for each in self.steps}
 
@@ -93,10 +92,16 @@ class InitScene:
         contents = self.contents()
         return {name: self.ledger.proof(name, contents[name]) for name in self.names}
 
+    def _near(self, services: t.Iterable[str]) -> set[str]:
+        """The services of steps and what they depend on, without those that have no container in this environment."""
+        chosen = set(services)
+        near = selected_with_dependencies(self.release.model, chosen)
+        return {name for name in near if name in chosen or self.release.parts[name].replicas}
+
     def _content(self, step: InitStep, fingerprint: str, made: t.Mapping[str, str]) -> Content:
         model = self.release.model
-        near = selected_with_dependencies(model, [step.service])
-        volumes = {each: made[each] for service in near for each in volumes_of(model, service) if each in made}
+        near = self._near([step.service])
+        volumes = {each: made[each] for service in near for each in volumes_of(model, service)}
         fleeting = {
             f"{each.service}{IN_MEMORY}": each.started
             for service in near - {step.service}

@@ -16,6 +16,7 @@ from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
 
 if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._init_proof import Proof
     from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
     from ansible_collections.strata.compose.plugins.module_utils._preflight import Findings
     from ansible_collections.strata.compose.plugins.module_utils._transaction import Transaction
@@ -54,17 +55,14 @@ def made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Res
     steps = expected.steps()
     findings = checked(scene, expected, images, steps) if images or steps else None
     externals = findings.steps if findings else ()
-    if images or steps:
-        _require_init(scene, images, operation)
+    proof = _require_init(scene, images, operation) if images or steps else None
     planned = (*externals, *images, *steps)
     compared = {"diff": _report.diff_of(scene.release, scene.made, planned)} if operation.diff else {}
     compared.update(_warned(scene, steps, findings))
     if operation.check:
         foreseen = [step.told() for step in (*externals, *_certain(images), *steps)]
-        from ansible_collections.strata.compose.plugins.module_utils._plan_inputs import inputs_of
-
-        inputs = inputs_of(scene.release, scene.snapshot.images, operation.options.get("incoming"))
-        return {**told(scene, foreseen, scene.last), **compared, "inputs": inputs}
+        due = _init_due(scene.release, steps, proof, operation)
+        return {**told(scene, [*foreseen, *due], scene.last), **compared, **_inputs(scene, operation)}
     if not images and not steps and _is_settled(expected):
         return {**told(scene, (), scene.last), **compared}
     acquired = _acquired(scene, images)
@@ -84,6 +82,14 @@ def _externals_created(scene: Scene, findings: Findings | None) -> list[dict[str
     from ansible_collections.strata.compose.plugins.module_utils._externals import create_externals
 
     return create_externals(findings.missing, scene.cli)
+
+
+def _inputs(scene: Scene, operation: Operation) -> dict[str, t.Any]:
+    """What the plan was made from, for one that is to be approved."""
+    from ansible_collections.strata.compose.plugins.module_utils._plan_inputs import inputs_of
+
+    incoming = operation.options.get("incoming")
+    return {"inputs": inputs_of(scene.release, scene.snapshot.images, incoming)}
 
 
 def _warned(scene: Scene, steps: t.Sequence[Step], findings: Findings | None) -> dict[str, t.Any]:
@@ -119,20 +125,33 @@ def checked(
     return check_before_change(release, steps, made, snapshot, policy, scene.cli, images, acquired)
 
 
-def _require_init(scene: Scene, images: t.Sequence[Step], operation: Operation) -> list[dict[str, t.Any]]:
-    """What the history tells of the init phase; raises `ComposeFailure` when it is still to come."""
+def _require_init(scene: Scene, images: t.Sequence[Step], operation: Operation) -> Proof | None:
+    """The proof of the init phase, where there is one; raises `ComposeFailure` when it is still to come."""
     options = operation.options
     if options["state"] == "rolled_back" or not options["require_init"]:
-        return []
+        return None
     from ansible_collections.strata.compose.plugins.module_utils._ledger import LedgerFile
 
     if not LedgerFile(scene.store.folder).read().selection:
-        return []
+        return None
     from ansible_collections.strata.compose.plugins.module_utils._init_proof import require_proof
 
     coming = {scene.release.parts[each.service].image_name for each in images}
     here = {name: image for name, image in scene.snapshot.images.items() if name not in coming}
     return require_proof(operation, here)
+
+
+def _init_due(
+    release: Release, steps: t.Sequence[Step], proof: Proof | None, operation: Operation
+) -> list[dict[str, str]]:
+    """The init steps that run within the switch, for what they did goes with a container."""
+    if proof:
+        from ansible_collections.strata.compose.plugins.module_utils._init_after import due_with
+
+        return due_with(proof.scene, steps).told()
+    in_switch = operation.init_in_switch() if steps else None
+    due = in_switch.due(release, steps) if in_switch else None
+    return due.told() if due else []
 
 
 def _is_settled(scene: Scene) -> bool:
@@ -151,21 +170,23 @@ def _carry_out(scene: Scene, acquired: t.Sequence[dict[str, str]], operation: Op
     from ansible_collections.strata.compose.plugins.module_utils import _transaction
 
     steps = scene.steps()
-    transaction = operation.transaction(_require_init(scene, (), operation))
+    proof = _require_init(scene, (), operation)
+    transaction = operation.transaction(proof)
     if not steps:
         after, release = _kept(scene, transaction)
         between = _report.actions_between(scene.snapshot, after.snapshot, steps)
         return told(after, [*acquired, *between], release)
+    due = _init_due(scene.release, steps, proof, operation)
     switched = _transaction.carry_out(scene, steps, transaction)
     after = switched.scene
     between = _report.actions_between(scene.snapshot, after.snapshot, steps)
     warned = {"warnings": list(switched.differences)} if switched.differences else {}
-    return {**told(after, [*acquired, *between], after.release), **warned}
+    return {**told(after, [*acquired, *between, *due], after.release), **warned}
 
 
 def _kept(scene: Scene, transaction: Transaction) -> tuple[Scene, Release]:
     """Nothing to switch: wait for what is still starting, and write down what was resolved anew."""
-    from ansible_collections.strata.compose.plugins.module_utils import _record
+    from ansible_collections.strata.compose.plugins.module_utils import _record, _transaction
     from ansible_collections.strata.compose.plugins.module_utils._switch import bring_up
 
     starting = {each.service for each in scene.snapshot.containers if each.health == "starting"} & scene.services
@@ -173,6 +194,7 @@ def _kept(scene: Scene, transaction: Transaction) -> tuple[Scene, Release]:
         bring_up(scene.release, (), starting, transaction.manner, scene.cli)
         scene = scene.looked_at_again()
     release = _record.stored(scene, transaction.author)
+    _transaction.keep_init(release, transaction)
     return scene, _record.committed(scene, release, (), transaction.began, transaction.author)
 
 

@@ -66,13 +66,16 @@ def told_flapping(checks: Checks, tried: Try | None) -> str:
     return f"health flapping: {outcomes.count(False)} of its last {len(outcomes)} checks failed after it was healthy"
 
 
-def try_check(cli: Cli, container: Container) -> Try:
-    """Run the container's health check once, as the engine runs it: in the container, as its user."""
+def try_check(cli: Cli, container: Container, if_late: bool = True) -> Try:
+    """Run the container's health check once, as the engine runs it: in the container, as its user.
+
+    ``if_late`` is what a check counts as that has not ended in time.
+    """
     last = container.checks[-1][0] if container.checks else 0.0
     try:
         done = cli.docker("exec", container.id, *container.health_test, timeout=LONGEST_TRY, accept=None)
     except ComposeFailure as failure:
         if failure.facts.get("error_kind") != "timeout":
             raise
-        return Try(last, True)
+        return Try(last, if_late)
     return Try(last, done.rc == 0)

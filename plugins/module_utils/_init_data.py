@@ -17,6 +17,7 @@ from datetime import datetime, timezone
 
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, parsed_json
 from ansible_collections.strata.compose.plugins.module_utils._endpoint import is_local
+from ansible_collections.strata.compose.plugins.module_utils._ledger import ABSENT, UNKNOWN
 
 Model = t.Mapping[str, t.Any]
 
@@ -24,20 +25,21 @@ FIRST_TRUE_CREATION = 23
 """Major version of the Docker Engine from which on ``CreatedAt`` of a volume tells when it was made. Before, it moves
 with each change in the volume's topmost folder, as at each start of a database (moby#38274, moby#44364)."""
 
-UNKNOWN = ""
-"""When a volume was made that nobody can tell of."""
-
 SCRATCH = ("/tmp", "/var/tmp", "/run", "/var/run", "/var/cache", "/var/log", "/dev/shm")
 """Folders whose content no data is, by the Filesystem Hierarchy Standard."""
 
 
 def volumes_made(cli: Cli, model: Model, services: t.Collection[str]) -> dict[str, str]:
-    """When each existing volume of the services was made: another one has other data."""
+    """When each volume of the services was made, or that it is absent: another one has other data."""
     wanted = {each for service in services for each in volumes_of(model, service)}
     existing = set(cli.docker("volume", "ls", "--quiet").text.split()) & wanted if wanted else set()
-    if not existing:
+    return {**dict.fromkeys(wanted, ABSENT), **_made(cli, existing)}
+
+
+def _made(cli: Cli, names: t.Collection[str]) -> dict[str, str]:
+    if not names:
         return {}
-    told = parsed_json(cli.docker("volume", "inspect", *sorted(existing)))
+    told = parsed_json(cli.docker("volume", "inspect", *sorted(names)))
     if _tells_creation(cli):
         return {each["Name"]: each.get("CreatedAt") or UNKNOWN for each in told}
     is_here = is_local(cli)

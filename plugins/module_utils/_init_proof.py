@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import dataclass
 
 from ansible_collections.strata.compose.plugins.module_utils import _init_scene
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
@@ -16,15 +17,24 @@ if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
 
 
-def require_proof(operation: Operation, images: t.Mapping[str, str]) -> list[dict[str, t.Any]]:
-    """What the history of a release tells of the init steps that it needed; empty where there is no init phase.
+@dataclass(frozen=True)
+class Proof:
+    """That the init phase has succeeded for a release."""
+
+    scene: InitScene
+    history: t.Sequence[t.Mapping[str, t.Any]]
+    """what the history of the release tells of the steps that it needed"""
+
+
+def require_proof(operation: Operation, images: t.Mapping[str, str]) -> Proof | None:
+    """The proof of the init phase; ``None`` where there is none.
 
     Raises `ComposeFailure` when one of them has not succeeded for its present content. ``images`` are ids by name,
     for those that are here already.
     """
     selection = LedgerFile(operation.store.folder).read().selection
     if not selection:
-        return []
+        return None
     scene = _init_scene.init_scene(operation.options, selection, operation.redactor)
     contents = scene.contents()
     proofs = {name: _loose_proof(scene, name, contents[name].fingerprint, images) for name in scene.names}
@@ -36,7 +46,7 @@ def require_proof(operation: Operation, images: t.Mapping[str, str]) -> list[dic
             f"with require_init=false. Nothing was changed.",
             error_kind="init_missing",
         )
-    return [{"service": name, **_history(success)} for name, success in proofs.items() if success]
+    return Proof(scene, [{"service": name, **_history(success)} for name, success in proofs.items() if success])
 
 
 def _loose_proof(scene: InitScene, name: str, fingerprint: str, images: t.Mapping[str, str]) -> Success | None:

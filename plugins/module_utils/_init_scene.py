@@ -74,7 +74,7 @@ class InitScene:
 
     def looked_at_again(self) -> InitScene:
         snapshot = observe(self.cli, self.release.project, self.release.image_names)
-        return replace(self, snapshot=snapshot, ledger=_ledger(self.store, self.images))
+        return replace(self, snapshot=snapshot, ledger=ledger_of(self.store, self.images))
 
     def contents(self) -> t.Mapping[str, Content]:
         """What each step would be run with now."""
@@ -83,8 +83,7 @@ class InitScene:
     @functools.cached_property
     def _contents(self) -> dict[str, Content]:
         model = self.release.model
-        near = selected_with_dependencies(model, {each.service for each in self.steps})
-        made = volumes_made(self.cli, model, near)
+        made = volumes_made(self.cli, model, self._near(each.service for each in self.steps))
         fingerprints = self.fingerprints
         return {each.name: self._content(each, fingerprints[each.name], made) for each in self.steps}
 
@@ -93,10 +92,16 @@ class InitScene:
         contents = self.contents()
         return {name: self.ledger.proof(name, contents[name]) for name in self.names}
 
+    def _near(self, services: t.Iterable[str]) -> set[str]:
+        """The services of steps and what they depend on, without those that have no container in this environment."""
+        chosen = set(services)
+        near = selected_with_dependencies(self.release.model, chosen)
+        return {name for name in near if name in chosen or self.release.parts[name].replicas}
+
     def _content(self, step: InitStep, fingerprint: str, made: t.Mapping[str, str]) -> Content:
         model = self.release.model
-        near = selected_with_dependencies(model, [step.service])
-        volumes = {each: made[each] for service in near for each in volumes_of(model, service) if each in made}
+        near = self._near([step.service])
+        volumes = {each: made[each] for service in near for each in volumes_of(model, service)}
         fleeting = {
             f"{each.service}{IN_MEMORY}": each.started
             for service in near - {step.service}
@@ -123,7 +128,7 @@ def init_scene(options: Options, selection: t.Mapping[str, t.Any], redactor: Red
     release = replace(release, model=without_what_is_off(release.model, steps, on))
     release = with_folders(release, {each.service for each in steps}, project.directory)
     snapshot = observe(cli, project.name, release.image_names)
-    ledger = _ledger(store, {each.name: release.parts[each.service].image_name for each in steps})
+    ledger = ledger_of(store, {each.name: release.parts[each.service].image_name for each in steps})
     return InitScene(cli, store, release, snapshot, selection, steps, ledger)
 
 
@@ -141,7 +146,7 @@ def _resolved(
         return resolved(replace(project, profiles=(*project.profiles, selection["profile"])), cli, redactor)
 
 
-def _ledger(store: ReleaseStore, images: t.Mapping[str, str]) -> Ledger:
+def ledger_of(store: ReleaseStore, images: t.Mapping[str, str]) -> Ledger:
     """The ledger; a word that awaited its image is for the one that was deployed next."""
     ledger = LedgerFile(store.folder).read()
     if not any(each.awaits_image for entries in ledger.succeeded.values() for each in entries):

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field, replace
 from ansible_collections.strata.compose.plugins.module_utils._files import read_record, replace_file
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import moment
 
-GONE = "gone"
-"""In the place of the time at which a volume was made: we have removed it since."""
+GONE, ABSENT, UNKNOWN = "gone", "absent", ""
+"""In the place of the time at which a volume was made: we have removed it since, it is not there, nobody can tell."""
 
 IN_MEMORY = " in memory"
 """What follows a service's name where its data go with its container; no volume has a name with a blank."""
@@ -82,12 +82,13 @@ class Success:
         """
         then = self.lives_on or {}
         return set(filter(is_volume, then)) == set(filter(is_volume, present)) and all(
-            then.get(name) == made or (is_volume(name) and then[name] != GONE and self._ended_after(made))
+            then.get(name) == made
+            or (is_volume(name) and not {then[name], made} & {GONE, ABSENT} and self._ended_after(made))
             for name, made in present.items()
         )
 
     def _ended_after(self, made: str) -> bool:
-        return not made or moment(made) < moment(self.finished) + 1  # told to the second
+        return made == UNKNOWN or moment(made) < moment(self.finished) + 1  # told to the second
 
     def is_for(self, image: str | None) -> bool:
         """Whether the step ran in an image; an image that is not here speaks against nobody's word."""

@@ -53,13 +53,16 @@ def start(operation: Operation) -> Result:
     _require_containers(before, release, operation.options)
     steps = _plan.plan_start(release, everything, services)
     _require_leaders(release, everything, steps)
+    in_switch = operation.init_in_switch() if steps else None
+    due = in_switch.due(release, steps) if in_switch else None
     if steps and not operation.check:
         with _brought_to_an_end(operation):
             manner = operation.transaction().manner
             settle_down(steps, manner, operation.cli)
             start_and_gate(release, steps, manner, operation.cli)
     touched = None if services is None else {*services, *(step.service for step in steps)}
-    return _told(operation, everything.only(touched), steps)
+    told = _told(operation, everything.only(touched), steps)
+    return {**told, "actions": [*told["actions"], *due.told()]} if due else told
 
 
 def remove(operation: Operation) -> Result:

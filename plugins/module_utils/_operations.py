@@ -31,6 +31,8 @@ from ansible_collections.strata.compose.plugins.module_utils._sources import nam
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
 
 if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._init_after import InSwitch
+    from ansible_collections.strata.compose.plugins.module_utils._init_proof import Proof
     from ansible_collections.strata.compose.plugins.module_utils._transaction import Transaction
 
 Result = dict[str, t.Any]
@@ -50,8 +52,8 @@ class Operation:
     running_environment: str = ""
     """the environment that the project is on this host; another one than asked for where it is being renamed"""
 
-    def transaction(self, init: t.Sequence[t.Mapping[str, t.Any]] = ()) -> Transaction:
-        """What a switch needs; ``init`` is what the history is to tell of the init phase."""
+    def transaction(self, proof: Proof | None = None) -> Transaction:
+        """What a switch needs; ``proof`` is that of the init phase."""
         from ansible_collections.strata.compose.plugins.module_utils._record import Author
         from ansible_collections.strata.compose.plugins.module_utils._switch import Manner
         from ansible_collections.strata.compose.plugins.module_utils._transaction import Transaction
@@ -63,8 +65,23 @@ class Operation:
             stable_for=options["stable_for"],
             stop_timeout=options["timeout"],
             cancelled=lambda: cancellation.failure("") if cancellation.by else None,
+            init=self.init_in_switch(),
         )
-        return Transaction.begin(manner, replace(Author.from_options(options), init=init), cancellation)
+        author = replace(Author.from_options(options), init=proof.history if proof else ())
+        return replace(Transaction.begin(manner, author, cancellation), init=proof.scene if proof else None)
+
+    def init_in_switch(self) -> InSwitch | None:
+        """The init steps that a switch may make due, in an environment that has an init phase.
+
+        Whatever module recovers a release has to run them, also one that cannot leave the init phase out.
+        """
+        if not self.options.get("require_init", True) or not os.path.exists(
+            os.path.join(self.store.folder, "init.json")
+        ):
+            return None
+        from ansible_collections.strata.compose.plugins.module_utils._init_after import InSwitch
+
+        return InSwitch(self, self.cancellation)
 
 
 Perform = t.Callable[[Operation], Result]

@@ -12,8 +12,8 @@ and files 0600. Nothing of it but ``layer`` is needed to run an environment.
         lock                         held by ``flock``; while it is held, JSON that tells who does what
         journal.json                 only while a switch is under way: what is needed to bring it to an end
         current                      number of the last good release
-        releases/0007/               release.json (the record, written last), compose.json (the model), and
-                                     env (values that the model refers to and does not hold)
+        releases/0007/               release.json (the record, written last), compose.json (the model), env
+                                     (values that the model refers to and does not hold), and init.json (its init steps)
         init.json                    ledger of the init phase
         init/                        logs of its steps, and the model of a first deployment's servers
         secrets.json                 passwords that were generated, by service and role

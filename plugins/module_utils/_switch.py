@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _model, _step
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, failure_of
 from ansible_collections.strata.compose.plugins.module_utils._conditions import blockers, may_start
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._fresh import await_fresh
 from ansible_collections.strata.compose.plugins.module_utils._gate import (
     GOOD,
     WAITING,
@@ -29,6 +30,7 @@ from ansible_collections.strata.compose.plugins.module_utils.engines import comp
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._creation import Call
+    from ansible_collections.strata.compose.plugins.module_utils._init_after import InSwitch
     from ansible_collections.strata.compose.plugins.module_utils._release import Release
 
 POLL = 0.25
@@ -47,6 +49,8 @@ class Manner:
     stop_timeout: int | None
     cancelled: t.Callable[[], ComposeFailure | None] = lambda: None
     """why it has to end now, if it has to"""
+    init: InSwitch | None = None
+    """the init steps that it may make due"""
 
     @property
     def gate(self) -> dict[str, t.Any]:
@@ -87,7 +91,16 @@ def start_and_gate(
     _repair(release, steps, cli)
     to_start = {step.service for step in steps if step.action in STARTS}
     touched = {step.service for step in steps if step.action in (_step.UNPAUSE, _step.CONNECT)}
-    bring_up(release, to_start, to_start | touched | set(others), manner, cli)
+    due = manner.init.due(release, steps) if manner.init else None
+    if manner.init and due:
+        first = due.servers & set(release.parts)
+        bring_up(release, to_start & first, first, replace(manner, wait=True), cli)
+        manner.init.run(due)
+        to_start -= first
+    started = {step.service for step in steps if step.action in STARTS}
+    bring_up(release, to_start, started | touched | set(others), manner, cli)
+    if manner.wait:
+        await_fresh(release, started, manner, cli)
 
 
 def bring_up(

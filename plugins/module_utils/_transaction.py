@@ -42,6 +42,9 @@ from ansible_collections.strata.compose.plugins.module_utils._switch import (
     start_and_gate,
 )
 
+if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._init_scene import InitScene
+
 
 @dataclass(frozen=True)
 class Transaction:
@@ -51,6 +54,8 @@ class Transaction:
     author: Author
     cancellation: Cancellation
     began: float
+    init: InitScene | None = None
+    """the init steps of the release, where it has some"""
 
     @classmethod
     def begin(cls, manner: Manner, author: Author, cancellation: Cancellation) -> Transaction:
@@ -75,6 +80,7 @@ def carry_out(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -
     Raises `ComposeFailure` when the release does not pass the gate, after the last good one was brought back.
     """
     release = _record.stored(scene, transaction.author)
+    keep_init(release, transaction)
     scene = replace(scene, release=release)
     journal_file = JournalFile(scene.store.folder)
     transaction.cancellation.touch()
@@ -91,6 +97,14 @@ def carry_out(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -
         raise _undone.unrecorded(switched.scene, failure) from failure
     journal_file.close()
     return replace(switched, scene=replace(switched.scene, release=final))
+
+
+def keep_init(release: Release, transaction: Transaction) -> None:
+    """Keep with a stored release what its init steps are: it may have to run them when it comes back."""
+    if transaction.init:
+        from ansible_collections.strata.compose.plugins.module_utils._init_after import keep
+
+        keep(transaction.init, release.number)
 
 
 def _opened(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -> Journal:
@@ -190,7 +204,8 @@ def go_back(
     # What a name belonged to when the journal was opened goes before what it was borrowed for since.
     tags = {**{name: today for name, (_earlier, today) in moved.items()}, **journal.tags}
     journal = journal_file.advance(journal, tags=tags)
-    manner = replace(transaction.manner, cancelled=lambda: None)
+    uncut = transaction.manner.init and replace(transaction.manner.init, cancellation=Cancellation())
+    manner = replace(transaction.manner, cancelled=lambda: None, init=uncut)
     with _images.tags_as_before(scene.cli, moved, contextlib.nullcontext()):
         _drop_networks_of_failed(scene, journal, last, steps)
         switched = _switched(earlier, steps, journal_file, journal, manner)

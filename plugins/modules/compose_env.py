@@ -14,6 +14,9 @@ description:
     is a base layer, a layer of its own and an env file.
   - It plans first by comparing the resolved layers, the content of every file that they mount, and the images with
     what the engine runs; check mode ends there. It then changes exactly the services that differ.
+  - What would fail in the middle is told before anything is changed. Of a missing mount source, its name decides
+    nothing. It is an error where the last release had a file there, or where the mount has no C(create_host_path);
+    else the engine makes a folder, with a warning where a file may be meant.
   - A one-shot service that has exited with code 0 is done. It is run again only when it changed itself.
 author:
   - The strata.compose authors (@strata-collections)
@@ -146,6 +149,9 @@ options:
       - Refuse to change services while the init phase of the environment has not succeeded for what is about to be
         deployed. It concerns environments in which M(strata.compose.compose_init) has run once, so that a release never
         serves without its migrations. A roll back is never refused.
+      - Steps that live on a service which keeps its data in memory (C(tmpfs)) run once more within each operation that
+        starts that service, before what needs it is started and judged. They are among the RV(actions), as V(init), in
+        check mode too. With V(false) they do not run.
     type: bool
     default: true
   revision:
@@ -214,7 +220,7 @@ actions:
       description: The service.
       type: str
     action:
-      description: One of build, pull, create, recreate, start, restart, unpause, connect, stop, remove.
+      description: One of build, pull, create, recreate, start, restart, unpause, connect, stop, remove, init.
       type: str
     reason:
       description: Why.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.strata.compose.plugins.module_utils import _init_plan, _init_run
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._fresh import dependents
 from ansible_collections.strata.compose.plugins.module_utils._init_data import is_fleeting
 from ansible_collections.strata.compose.plugins.module_utils._init_profiles import without_what_is_off
 from ansible_collections.strata.compose.plugins.module_utils._init_step import as_given, step_of
@@ -118,6 +119,11 @@ def test_line(case):
 def test_proof(case):
     content = Content(**{"fingerprint": "f1", "image": "i1", "lives_on": {"data": "then"}, **case["content"]})
     assert Success(**{**SUCCESS, **case.get("success", {})}).proves(content) is case["proves"]
+
+
+@each(CASES["dependents"])
+def test_services_that_have_to_prove_their_health_anew(case):
+    assert sorted(dependents(MODEL, case["started"])) == case["dependents"]
 
 
 @each(CASES["fleeting"])

@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -51,7 +52,16 @@ def _kept(case: Case, first: Verdict, engine: docker.DockerClient, folder: Path)
     return f"shrunk to {path}, which is a test from now on:\n{text}"
 
 
-@pytest.mark.parametrize("path", sorted(CASES.glob("*.yml")), ids=lambda path: str(path.stem))
+def kept_cases() -> list[Any]:
+    """The cases that were found; those in ``open`` still fail, and say so when they no longer do."""
+    open_still = pytest.mark.xfail(strict=True, reason="not mended yet")
+    return [
+        *(pytest.param(path, id=path.stem) for path in sorted(CASES.glob("*.yml"))),
+        *(pytest.param(path, id=path.stem, marks=open_still) for path in sorted(CASES.glob("open/*.yml"))),
+    ]
+
+
+@pytest.mark.parametrize("path", kept_cases())
 def test_case_found_once(path: Path, engine: docker.DockerClient, tmp_path: Path) -> None:
     verdict = played(parsed(path.read_text()), engine, tmp_path)
     assert not verdict.violations, str(verdict)

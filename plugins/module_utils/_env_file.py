@@ -71,7 +71,7 @@ def place(wish: Wish, redactor: Redactor, check: bool, diff: bool) -> dict[str, 
     Raises `ComposeFailure`, before anything is written, for a value that is no text, for variables that do not fit the
     example, and for folders, files and owners that are not there.
     """
-    variables = as_texts(wish.variables)
+    variables = _dotenv.as_texts(wish.variables)
     redactor.learn(secrets_of(variables))
     content = _dotenv.write(dict(sorted(variables.items())), wish.header).encode()
     check_against_example(wish)
@@ -83,24 +83,6 @@ def place(wish: Wish, redactor: Redactor, check: bool, diff: bool) -> dict[str, 
         _write(wish.path, after)
     result = {"changed": after != before, "path": str(wish.path), "variables": sorted(variables)}
     return {**result, "diff": _diff(wish.path, before, after)} if diff else result
-
-
-def as_texts(variables: t.Mapping[str, t.Any]) -> dict[str, str]:
-    """Variables as an env file holds them. Raises `ComposeFailure` naming all that are null or nested."""
-    kinds = {name: _unfit(value) for name, value in variables.items()}
-    unfit = [f"{name} is {kind}" for name, kind in sorted(kinds.items()) if kind]
-    if unfit:
-        raise ComposeFailure(
-            f"An env file holds strings, numbers and booleans, but {', '.join(unfit)}. Give '' for an empty value, "
-            f"leave a variable out to have it undefined, and turn a structure into text (the filter to_json does)."
-        )
-    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in variables.items()}
-
-
-def _unfit(value: t.Any) -> str | None:
-    if isinstance(value, (str, int, float)):
-        return None
-    return {type(None): "null", dict: "a mapping", list: "a list"}.get(type(value), "a structure")
 
 
 def check_against_example(wish: Wish) -> None:

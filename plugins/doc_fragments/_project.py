@@ -13,9 +13,10 @@ options:
     description:
       - Folder on the managed host that holds the Compose files.
       - Usually set once in the inventory as C(compose_env_project_dir), for all modules. So are O(environment),
-        O(project_name), O(env_files), O(docker_host), O(state_dir), O(command_timeout), and C(files), C(profiles) and
-        C(services) of the modules that have them. Where nothing else is said, other options are taken from
-        C(<module>_<option>), as in C(compose_exec_timeout).
+        O(project_name), O(env_files), O(layers_of), O(docker_host), O(state_dir), O(command_timeout), and where modules
+        have them, C(files), C(profiles), C(services), C(include_override), C(base_directory), C(variables) and
+        C(blank_variables). Where nothing else is said, other options are taken from C(<module>_<option>), as in
+        C(compose_exec_timeout).
     type: path
     required: true
   environment:
@@ -35,9 +36,17 @@ options:
       - Env files for the interpolation of the layers, relative to O(project_dir); later ones win. Set it where there
         are several, or where they have other names than these.
       - By default the first of C(.env.<environment>), C(.<environment>.env), C(<environment>.env),
-        C(environments/<environment>.env) and C(.env) that exists.
+        C(environments/<environment>.env) and C(.env) that exists. While O(project_dir) has no Compose file itself,
+        they are looked for in its C(docker) and C(deploy) folders too, after those of O(project_dir).
     type: list
     elements: path
+  layers_of:
+    description:
+      - Another environment whose layers this one uses, and whose env file where it has none of its own. Set it for
+        environments that come and go, such as a preview V(pr-17) that is made like V(test).
+      - The project name is still made from O(project_dir) and O(environment), so that both run side by side, and a
+        C(COMPOSE_PROJECT_NAME) in a lent env file does not count.
+    type: str
   docker_host:
     description:
       - Address of the engine, as in E(DOCKER_HOST). Set it for an engine that C(docker) does not find by itself, such

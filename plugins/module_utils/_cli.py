@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import select
@@ -16,6 +17,8 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.strata.compose.plugins.module_utils._allow_list import ALLOWED
+from ansible_collections.strata.compose.plugins.module_utils._compose_warnings import warnings_in
+from ansible_collections.strata.compose.plugins.module_utils._engine_capabilities import Capabilities
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 
 PLUGIN_FOLDERS = (
@@ -59,6 +62,10 @@ class Cli:
         The processes themselves run in ``/``: elsewhere Compose would pick up a file that lies in its way.
         """
         self.timeout = timeout
+        self.compose_version: str | None = None
+        """as a record tells it of the same program, so that it need not be asked"""
+        self.warnings: dict[str, None] = {}
+        """what Compose warned of, each once, in order"""
         self.environment = allowed_environment()
         self.environment["PWD"] = directory
         if docker_host:
@@ -71,7 +78,15 @@ class Cli:
 
     def compose(self, *arguments: str, **options: t.Any) -> Completed:
         """Run ``docker compose <arguments>`` without the way through the docker CLI, which costs 30 ms a call."""
-        return self.run([*self.compose_program(), *arguments], **options)
+        completed = self.run([*self.compose_program(), *arguments], **options)
+        if b"level=warning" in completed.errors:
+            self.warnings.update(dict.fromkeys(warnings_in(completed.error_text)))
+        return completed
+
+    @functools.cached_property
+    def capabilities(self) -> Capabilities:
+        """What the installed Compose can do; raises `ComposeFailure` for one that is too old."""
+        return Capabilities.of(self.compose_version or self.compose("version", "--short").text)
 
     def compose_program(self) -> tuple[str, ...]:
         """The Compose plugin's own binary, or ``docker compose`` where it lies in none of the usual folders."""

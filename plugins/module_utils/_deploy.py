@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils import _report, _step
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene, scene_of
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
@@ -27,12 +28,16 @@ Result = dict[str, t.Any]
 def deploy(operation: Operation) -> Result:
     """Make the environment what its layers say; for ``restarted``, restart what that did not start anyway."""
     scene = scene_of(operation.options, operation.redactor)
-    return made_so(scene, scene.images(), operation)
+    return _explained(scene, lambda: made_so(scene, scene.images(), operation))
 
 
 def get_images(operation: Operation) -> Result:
     """Build or pull the images of the environment and touch no container."""
     scene = scene_of(operation.options, operation.redactor)
+    return _explained(scene, lambda: _get_images(scene, operation))
+
+
+def _get_images(scene: Scene, operation: Operation) -> Result:
     images = scene.images()
     if images:
         checked(scene, scene.with_images(images), images, ())
@@ -46,7 +51,22 @@ def roll_back(operation: Operation) -> Result:
     from ansible_collections.strata.compose.plugins.module_utils import _rollback
 
     with _rollback.scene(operation) as scene:
-        return made_so(scene, (), operation)
+        return _explained(scene, lambda: made_so(scene, (), operation))
+
+
+def _explained(scene: Scene, perform: t.Callable[[], Result]) -> Result:
+    """A result, or a failure, with what was taken for it and why, and with all that Compose warned of."""
+    try:
+        result = perform()
+    except ComposeFailure as failure:
+        raise ComposeFailure(failure.message, **_with_sources(scene, failure.facts)) from failure
+    return _with_sources(scene, result)
+
+
+def _with_sources(scene: Scene, told: Result) -> Result:
+    found = (scene.release.findings.get("warnings", ()), scene.warnings, scene.cli.warnings, told.get("warnings", ()))
+    warnings = list(dict.fromkeys(each for warned in found for each in warned))
+    return {**told, "sources": scene.sources, **({"warnings": warnings} if warnings else {})}
 
 
 def made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Result:

@@ -87,6 +87,29 @@ def names(text: str, source: str = "env file") -> list[str]:
     return [name for name, _template, _line in _statements(text, source) if name]
 
 
+def substituted(template: str, variables: t.Mapping[str, str], place: str) -> str:
+    """A text of a Compose file with the values of its variables; raises `ComposeFailure` as Compose fails on it."""
+    return _Scope(variables, {}, place, place).substituted(template)
+
+
+def as_texts(variables: t.Mapping[str, t.Any]) -> dict[str, str]:
+    """Variables as an env file and a process hold them. Raises `ComposeFailure` naming all that are null or nested."""
+    kinds = {name: _unfit(value) for name, value in variables.items()}
+    unfit = [f"{name} is {kind}" for name, kind in sorted(kinds.items()) if kind]
+    if unfit:
+        raise ComposeFailure(
+            f"A variable holds a string, a number or a boolean, but {', '.join(unfit)}. Give '' for an empty value, "
+            f"leave a variable out to have it undefined, and turn a structure into text (the filter to_json does)."
+        )
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in variables.items()}
+
+
+def _unfit(value: t.Any) -> str | None:
+    if isinstance(value, (str, int, float)):
+        return None
+    return {type(None): "null", dict: "a mapping", list: "a list"}.get(type(value), "a structure")
+
+
 def write(variables: t.Mapping[str, str], header: str = "") -> str:
     """The text of an env file, in the given order, that Compose 2.20 and later reads back bit for bit.
 
@@ -126,9 +149,9 @@ def _quoted(name: str, value: str) -> str:
 def _statements(text: str, source: str) -> t.Iterator[tuple[str, str | None, int]]:
     """Name, template of the value (None for a ``NAME`` without one) and line of every statement."""
     text = text.removeprefix("\ufeff")  # editors put it there
-    position = _match(GAP, text, 0).end()
+    position, line, counted = _match(GAP, text, 0).end(), 1, 0
     while position < len(text):
-        line = 1 + text.count("\n", 0, position)
+        line, counted = line + text.count("\n", counted, position), position
         key = _match(KEY, text, position)
         name = _name_in(key, f"{source}:{line}")
         value = _value_at(key.end(), text, f"{source}:{line}") if key["end"] in ("=", ":") else None

@@ -81,7 +81,7 @@ def placed(wish: Wish, redactor: Redactor, check: bool, diff: bool) -> dict[str,
     Raises `ComposeFailure`, before anything is written, for a value that is no text, for variables that do not fit the
     example, and for folders, files and owners that are not there.
     """
-    variables = as_texts(wish.variables)
+    variables = _dotenv.as_texts(wish.variables)
     redactor.learn(secrets_of(variables))
     content = content_of(variables, wish.environment)
     check_against_example(wish)
@@ -98,25 +98,7 @@ def placed(wish: Wish, redactor: Redactor, check: bool, diff: bool) -> dict[str,
 def content_of(variables: t.Mapping[str, t.Any], environment: str) -> bytes:
     """The env file of an environment; raises `ComposeFailure` for values that it cannot hold."""
     header = f"Environment {environment}. Made from inventory variables: changes by hand will be lost."
-    return _dotenv.write(dict(sorted(as_texts(variables).items())), header).encode()
-
-
-def as_texts(variables: t.Mapping[str, t.Any]) -> dict[str, str]:
-    """Variables as an env file holds them. Raises `ComposeFailure` naming all that are null or nested."""
-    kinds = {name: _unfit(value) for name, value in variables.items()}
-    unfit = [f"{name} is {kind}" for name, kind in sorted(kinds.items()) if kind]
-    if unfit:
-        raise ComposeFailure(
-            f"An env file holds strings, numbers and booleans, but {', '.join(unfit)}. Give '' for an empty value, "
-            f"leave a variable out to have it undefined, and turn a structure into text (the filter to_json does)."
-        )
-    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in variables.items()}
-
-
-def _unfit(value: t.Any) -> str | None:
-    if isinstance(value, (str, int, float)):
-        return None
-    return {type(None): "null", dict: "a mapping", list: "a list"}.get(type(value), "a structure")
+    return _dotenv.write(dict(sorted(_dotenv.as_texts(variables).items())), header).encode()
 
 
 def check_against_example(wish: Wish) -> None:

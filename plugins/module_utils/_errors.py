@@ -15,6 +15,9 @@ if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 
 
+HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+"""What Ansible itself puts in the place of an option that is not to be logged."""
+
 NAMES = ("project", "environment")
 """Keys of a result that name what it is about; playbooks build paths from them."""
 
@@ -38,6 +41,18 @@ def as_failure(error: Exception) -> ComposeFailure:
         return error
     told = _unforeseen(error)
     return ComposeFailure(told.pop("msg"), **told)
+
+
+def options_of(module: AnsibleModule) -> dict[str, t.Any]:
+    """The options of a module, whose own copy forgets those that must not be told.
+
+    Ansible would mask their values in every text and number of the result, be it a ``1``. The redactor knows better.
+    """
+    options = dict(module.params)
+    hidden = [name for name, details in module.argument_spec.items() if details.get("no_log")]
+    module.params.update({name: HIDDEN for name in hidden if options.get(name) is not None})
+    module.no_log_values.clear()
+    return options
 
 
 @contextlib.contextmanager

@@ -67,6 +67,7 @@ def gather(options: Options, redactor: Redactor) -> dict[str, t.Any]:
         "release": subject.current.number if subject.current else None,
         "state_folder": subject.store.folder,
         "actions": [],
+        "sources": subject.current.about.get("sources", {}) if subject.current else {},
         **{name: GATHERERS[name](subject) for name in options["gather"]},
     }
 

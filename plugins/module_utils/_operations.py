@@ -21,13 +21,12 @@ from ansible_collections.strata.compose.plugins.module_utils._files import is_fi
 from ansible_collections.strata.compose.plugins.module_utils._journal import JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._owner_record import OBSERVING, note_owner, require_own
-from ansible_collections.strata.compose.plugins.module_utils._project import find_env_files
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
 from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_generated
 from ansible_collections.strata.compose.plugins.module_utils._signals import Cancellation, cancellable
-from ansible_collections.strata.compose.plugins.module_utils._sources import name_of, variables_of
+from ansible_collections.strata.compose.plugins.module_utils._sources import identify
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
 
 if t.TYPE_CHECKING:
@@ -104,7 +103,10 @@ def run(options: Options, redactor: Redactor, check: bool, diff: bool, perform: 
         except ComposeFailure as failure:
             raise _told_whole(failure, settled, operation, actor) from failure
         result = note_owner(options, cli, store, result)
-    return _audited({**result, **settled, "changed": result["changed"] or bool(settled)}, operation, actor)
+    warnings = list(dict.fromkeys((*result.get("warnings", ()), *cli.warnings)))
+    warned = {"warnings": warnings} if warnings else {}
+    changed = result["changed"] or bool(settled)
+    return _audited({**result, **settled, **warned, "changed": changed}, operation, actor)
 
 
 def _required_own(options: Options, cli: Cli, store: ReleaseStore) -> str:
@@ -137,10 +139,9 @@ def _told_whole(failure: ComposeFailure, settled: Result, operation: Operation, 
 def find_by_name(options: Options, redactor: Redactor) -> tuple[Cli, ReleaseStore]:
     """CLI and releases of an environment whose files may be gone."""
     directory = os.path.abspath(options["project_dir"])
-    env_files = find_env_files(directory, options["environment"], _env_files(options, directory), is_file)
-    variables = variables_of(env_files)
-    redactor.learn(secrets_of(variables))
-    store = ReleaseStore(state_dir_of(options), name_of(options, variables))
+    identity = identify({**options, "env_files": _env_files(options, directory)})
+    redactor.learn(secrets_of(identity.variables))
+    store = ReleaseStore(state_dir_of(options), identity.name)
     learn_generated(redactor, store.folder)
     return Cli(directory, options["docker_host"], options["command_timeout"]), store
 

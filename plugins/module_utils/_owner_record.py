@@ -194,7 +194,8 @@ def _named_by(options: Options) -> str:
     directory = os.path.abspath(options["project_dir"])
     if options.get("project_name"):
         return "project_name names it too"
-    env_files = find_env_files(directory, options["environment"], options["env_files"], is_file)
+    lender = options.get("layers_of")
+    env_files = find_env_files(directory, options["environment"], options["env_files"], is_file, lender)
     places = [(path, each.line) for path, each in assignments_of(env_files) if each.name == "COMPOSE_PROJECT_NAME"]
     if places:
         path, line = places[-1]

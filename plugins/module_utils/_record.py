@@ -41,11 +41,12 @@ def stored(scene: Scene, author: Author) -> Release:
     release, last = scene.release, scene.last
     if release.number:
         return release
+    sources = {"sources": scene.sources} if scene.sources else {}
     if last is not None and last.model == release.model and _has_same_contents(scene):
-        return scene.store.save(replace(release, number=last.number, made=scene.made, about=last.about))
+        return scene.store.save(replace(release, number=last.number, made=scene.made, about={**last.about, **sources}))
     told = {"created": now(), "actor": author.actor, "revision": author.revision, "outcome": UNDER_WAY}
     replaced = {"replaced": last.number} if last else {}
-    about = {**told, **replaced, **({"init": list(author.init)} if author.init else {})}
+    about = {**told, **replaced, **sources, **({"init": list(author.init)} if author.init else {})}
     return scene.store.save(replace(release, made=scene.made, about=about))
 
 

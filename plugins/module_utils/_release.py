@@ -56,6 +56,8 @@ class Release:
     made: t.Mapping[str, Made] = field(default_factory=dict)
     about: t.Mapping[str, t.Any] = field(default_factory=dict)
     """time, actor and outcome, for the history"""
+    findings: t.Mapping[str, t.Any] = field(default_factory=dict)
+    """what resolving found besides the model: ``warnings`` of Compose and ``unused_profiles``"""
 
     @property
     def image_names(self) -> tuple[str, ...]:

@@ -79,6 +79,7 @@ class ReleaseStore:
             number=number,
             made=made,
             about=record["about"],
+            findings=record.get("findings", {}),
         )
 
     def save(self, release: Release) -> Release:
@@ -110,6 +111,7 @@ def _record_of(release: Release) -> dict[str, t.Any]:
         "inputs": release.inputs,
         "made": {name: vars(made) for name, made in release.made.items()},
         "about": release.about,
+        "findings": release.findings,
     }
 
 

@@ -9,7 +9,6 @@ Private to strata.compose.
 from __future__ import annotations
 
 import hashlib
-import re
 import typing as t
 from dataclasses import replace
 
@@ -20,25 +19,28 @@ from ansible_collections.strata.compose.plugins.module_utils._cli import (
     identity,
     parsed_json,
 )
+from ansible_collections.strata.compose.plugins.module_utils._compose_warnings import (
+    undefined_in,
+    warnings_in,
+    without_warnings,
+)
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import digest
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json
-from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
 from ansible_collections.strata.compose.plugins.module_utils._release import Part, Release, parts_of
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets, learning_of_failures
 from ansible_collections.strata.compose.plugins.module_utils._sources import (
     ask_compose,
     digests_of_inputs,
-    texts_of,
-    variables_of,
+    process_variables,
 )
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
 
-OLDEST_COMPOSE = (2, 20)
-UNDEFINED = re.compile(r'The \\?"([^"\\]+)\\?" variable is not set')
+CONFIG = ("config", "--format", "json")
 
 
 def resolve(project: _project.Project, cli: Cli, last: Release | None, scale: t.Mapping[str, t.Any] | None) -> Release:
@@ -46,10 +48,12 @@ def resolve(project: _project.Project, cli: Cli, last: Release | None, scale: t.
     program = cli.compose_program()
     key = {**_key(project, program, cli), "compose": _version(cli, program, last), "scale": dict(scale or {})}
     if last and last.resolved_from == key and last.inputs == {path: digest(path) for path in last.inputs}:
-        model, inputs = last.model, last.inputs
+        model, inputs, findings = last.model, last.inputs, last.findings
     else:
-        model, inputs = _asked(project, cli), digests_of_inputs(project)
-    return _release(project, scaled(_model.without_dangling(model), scale or {}), inputs, key)
+        model, findings = _asked(project, cli)
+        inputs = digests_of_inputs(project)
+    release = _release(project, scaled(_model.without_dangling(model), scale or {}), inputs, key)
+    return replace(release, findings=findings)
 
 
 def resolved(
@@ -60,9 +64,10 @@ def resolved(
     scale: t.Mapping[str, t.Any] | None = None,
 ) -> Release:
     """The wanted release, when the redactor knows its secrets, or those that a failure to resolve it may tell."""
+    redactor.learn(secrets_of(project.defined))
     with learning_of_failures(redactor, project):
         release = resolve(project, cli, last, scale)
-    learn_secrets(redactor, release, project.env_files)
+    learn_secrets(redactor, release, ())
     return release
 
 
@@ -129,66 +134,71 @@ def _key(project: _project.Project, program: t.Sequence[str], cli: Cli) -> dict[
         "profiles": list(project.profiles),
         "program": identity(program),
         "home": cli.environment.get("HOME", ""),
+        **{name: value for name, value in _unusual(project).items() if value},
     }
 
 
-def _asked(project: _project.Project, cli: Cli) -> dict[str, t.Any]:
-    completed = ask_compose(project, cli, "config", "--format", "json", accept=None)
-    undefined = sorted(set(UNDEFINED.findall(completed.error_text)))
+def _unusual(project: _project.Project) -> dict[str, t.Any]:
+    """What few projects have: left out of a key that is without it, so that older records still hold."""
+    return {"variables": dict(project.given_variables), "blank_variables": list(project.blank_variables)}
+
+
+def _asked(project: _project.Project, cli: Cli) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+    """The model, and what else there is to know of it: what Compose warned of, and profiles that no service has."""
+    variables = process_variables(project, cli.environment)
+    completed = ask_compose(project, cli, *CONFIG, accept=None, variables=variables)
+    complaints = completed.error_text
+    if completed.rc or undefined_in(complaints):
+        _require_defined(project, complaints, completed.rc != 0)
     if completed.rc:
-        raise ComposeFailure(f"the layers of environment {project.environment} do not resolve. {failure_of(completed)}")
-    if undefined:
-        raise _undefined_failure(project, undefined)
-    if set(project.profiles) - {"*"}:
-        _require_profiles(project, cli)
-    model: dict[str, t.Any] = parsed_json(completed)
-    return model
-
-
-def _require_profiles(project: _project.Project, cli: Cli) -> None:
-    known = ask_compose(project, cli, "config", "--profiles").text.split()
-    unknown = [name for name in project.profiles if name not in known and name != "*"]
-    if unknown:
+        failure = failure_of(replace(completed, errors=without_warnings(complaints).encode()))
         raise ComposeFailure(
-            f"unknown profile: {', '.join(unknown)}. The layers know {', '.join(sorted(known)) or 'no profiles'}."
+            f"the layers of environment {project.environment} do not resolve. {failure}", rc=completed.rc
         )
+    model: dict[str, t.Any] = parsed_json(completed)
+    unused = sorted(set(project.profiles) - {"*"} - _profiles_in(model))
+    if unused and project.requires_profiles:
+        raise _unknown_profiles(project, unused, cli, variables)
+    warnings = [*cli.capabilities.warnings, *warnings_in(complaints)]
+    return model, {"warnings": warnings, "unused_profiles": unused}
 
 
 def _version(cli: Cli, program: t.Sequence[str], last: Release | None) -> str:
     """The version of Compose as it labels containers with it; raises `ComposeFailure` for one that is too old."""
-    if last and last.resolved_from.get("program") == identity(program) and last.resolved_from.get("compose"):
-        return str(last.resolved_from["compose"])
-    full = cli.compose("version", "--short").text.strip()
-    version = tuple(int(number) for number in re.findall(r"\d+", full)[:2])
-    if version < OLDEST_COMPOSE:
-        raise ComposeFailure(f"Docker Compose {full} is too old: strata.compose needs 2.20 or newer.")
-    return full.lstrip("v").partition("-")[0]
+    if last and last.resolved_from.get("program") == identity(program):
+        cli.compose_version = last.resolved_from.get("compose")
+    return cli.capabilities.label
 
 
-def _undefined_failure(project: _project.Project, names: t.Sequence[str]) -> ComposeFailure:
-    places = ", ".join(f"{name} ({'; '.join(_places_of(project, name)) or 'place unknown'})" for name in names)
-    env_file = project.env_files[-1] if project.env_files else f"{project.directory}/.env.{project.environment}"
-    return ComposeFailure(
-        f"undefined variable: {places}. Define it in {env_file}, or give it a default as in "
-        f"${{{names[0]}:-value}}. Nothing was changed.",
-        undefined=list(names),
+def _require_defined(project: _project.Project, complaints: str, has_failed: bool) -> None:
+    from ansible_collections.strata.compose.plugins.module_utils._undefined import (
+        failure_of_undefined,
+        undefined_variables,
     )
 
+    found = undefined_variables(project, complaints, has_failed)
+    if found.names:
+        raise failure_of_undefined(project, found, complaints if has_failed else "")
 
-def _places_of(project: _project.Project, name: str) -> list[str]:
-    """``file:line`` of each use of a variable without a default."""
-    return [
-        f"{path}:{use.line}"
-        for path, text in texts_of(project).items()
-        for use in _inputs.uses_of_variables(text)
-        if use.name == name and not use.modifier
-    ]
+
+def _profiles_in(model: t.Mapping[str, t.Any]) -> set[str]:
+    """The profiles of all services that are on: each profile that is on and that some service has is among them."""
+    return {name for each in (model.get("services") or {}).values() for name in each.get("profiles") or ()}
+
+
+def _unknown_profiles(
+    project: _project.Project, names: t.Sequence[str], cli: Cli, variables: t.Mapping[str, str]
+) -> ComposeFailure:
+    known = ask_compose(project, cli, "config", "--profiles", variables=variables).text.split()
+    return ComposeFailure(
+        f"unknown profile: {', '.join(names)}. The layers know {', '.join(sorted(known)) or 'no profiles'}."
+    )
 
 
 def _release(
     project: _project.Project, model: dict[str, t.Any], inputs: t.Mapping[str, str | None], key: dict[str, t.Any]
 ) -> Release:
-    variables = variables_of(project.env_files)
+    variables = project.defined
     services = model.get("services") or {}
     carried = {name for service in services for name in _inputs.variables_of_service(model, service)}
     return Release(

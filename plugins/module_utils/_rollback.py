@@ -42,7 +42,18 @@ def scene(operation: Operation) -> t.Iterator[Scene]:
     moved = {} if operation.check else _images.moved_tags(target, here)
     borrowed = {name: today for name, (_earlier, today) in moved.items()}
     then = replace(here, images=target.image_ids)
-    found = Scene(cli, store, last, target, then, Policy(), None, operation.redactor, borrowed)
+    found = Scene(
+        cli,
+        store,
+        last,
+        target,
+        then,
+        Policy(),
+        None,
+        operation.redactor,
+        borrowed_tags=borrowed,
+        sources=target.about.get("sources", {}),
+    )
     if not moved:
         yield found
         return

@@ -11,10 +11,12 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.strata.compose.plugins.module_utils import _model, _plan, _step
+from ansible_collections.strata.compose.plugins.module_utils import _model, _origins, _plan, _step
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._creation import differs_by_version
+from ansible_collections.strata.compose.plugins.module_utils._files import is_file
 from ansible_collections.strata.compose.plugins.module_utils._owner_record import require_own_containers
+from ansible_collections.strata.compose.plugins.module_utils._project import Project
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
 from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
@@ -24,8 +26,8 @@ from ansible_collections.strata.compose.plugins.module_utils._resolve import (
     with_config_hashes,
 )
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
-from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container, Snapshot, observe
-from ansible_collections.strata.compose.plugins.module_utils._sources import find_project
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL, Container, Snapshot, observe
+from ansible_collections.strata.compose.plugins.module_utils._sources import find_project, texts_of
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
 from ansible_collections.strata.compose.plugins.module_utils._step import Policy, Step
 
@@ -48,6 +50,9 @@ class Scene:
     """the services that are meant, with their dependencies; ``None`` for all"""
     redactor: Redactor
     """for what is written down to be told later, when its secrets are no longer known"""
+    sources: t.Mapping[str, t.Any] = field(default_factory=dict)
+    """what was taken for the release and why, as the result tells it"""
+    warnings: t.Sequence[str] = ()
     borrowed_tags: t.Mapping[str, str] = field(default_factory=dict)
     """image names that stand for an older image meanwhile, with the image that they belong to"""
 
@@ -112,12 +117,27 @@ def scene_of(options: Options, redactor: Redactor) -> Scene:
         learn_secrets(redactor, last, ())
     release = resolved(project, cli, redactor, last, options.get("scale"))
     require_services(release.parts, options.get("services") or ())
+    sources, warnings = origins(project, options, release, last, cli)
     snapshot = observe(cli, project.name, release.image_names, recorded_containers(last))
     if unrecorded := _unrecorded(snapshot, last):
         require_own_containers(options, store, [each.origin for each in unrecorded])
         release = with_config_hashes(release, snapshot, cli)
     selected = _selected(options, release)
-    return Scene(cli, store, last, release, snapshot, policy_of(options), selected, redactor)
+    return Scene(
+        cli, store, last, release, snapshot, policy_of(options), selected, redactor, sources=sources, warnings=warnings
+    )
+
+
+def origins(
+    project: Project, options: Options, release: Release, last: Release | None, cli: Cli
+) -> tuple[dict[str, t.Any], list[str]]:
+    """What was taken and why, for the result, and what to be warned of before a project is made."""
+    own_name = _origins.own_name_of(project, texts_of(project, only_layers=True))
+    sources = _origins.sources_of(project, options, own_name, release.findings.get("unused_profiles", ()), is_file)
+    if last or own_name in (None, project.name) or _origins.is_name_chosen(project, options):
+        return sources, []
+    listed = cli.docker("ps", "--quiet", "--all", "--filter", f"label={LABEL}project={own_name}")
+    return sources, [_origins.warning_of_name(project, str(own_name), bool(listed.text.strip()))]
 
 
 def policy_of(options: Options) -> Policy:

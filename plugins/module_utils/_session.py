@@ -22,21 +22,16 @@ from ansible_collections.strata.compose.plugins.module_utils._command import Com
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._output import Output, file_name, open_output
 from ansible_collections.strata.compose.plugins.module_utils._owner_record import require_own
-from ansible_collections.strata.compose.plugins.module_utils._project import find_env_files
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_generated, learn_secrets
-from ansible_collections.strata.compose.plugins.module_utils._sources import name_of, variables_of
+from ansible_collections.strata.compose.plugins.module_utils._sources import identify
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
 
 if t.TYPE_CHECKING:
-    from ansible.module_utils.basic import AnsibleModule
-
     Result = dict[str, t.Any]
     Input = t.Union[bytes, t.IO[bytes], None]
-
-HIDDEN = ("env", "stdin", "stdin_base64")
 
 
 @dataclass(frozen=True)
@@ -112,26 +107,13 @@ class Session:
             self.stdin.seek(0)
 
 
-def options_of(module: AnsibleModule) -> Options:
-    """The options of a module, whose own copy forgets those that must not be told.
-
-    Ansible would mask their values in every text and number of the result, be it a ``1``. The redactor knows better.
-    """
-    options = dict(module.params)
-    module.params.update({name: "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" for name in HIDDEN if options[name] is not None})
-    module.no_log_values.clear()
-    return options
-
-
 @contextlib.contextmanager
 def open_session(options: Options, redactor: Redactor) -> t.Iterator[Session]:
     """Find the environment by its name, which takes neither its layers nor the engine, and learn its secrets."""
     command = _command.command_of(options)
-    directory = os.path.abspath(options["project_dir"])
-    env_files = find_env_files(directory, options["environment"], options["env_files"], os.path.isfile)
-    variables = variables_of(env_files)
-    project = name_of(options, variables)
-    cli = Cli(directory, options["docker_host"], options["command_timeout"])
+    identity = identify(options)
+    variables, project = identity.variables, identity.name
+    cli = Cli(identity.directory, options["docker_host"], options["command_timeout"])
     store = ReleaseStore(state_dir_of(options), project)
     require_own(options, cli, store, believed=True)
     release = store.current()

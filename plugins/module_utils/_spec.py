@@ -24,6 +24,11 @@ ENVIRONMENT: Spec = {
     "profiles": {"type": "list", "elements": "str"},
     "services": {"type": "list", "elements": "str"},
     "external": {"type": "str", "choices": ["require", "create"], "default": "require"},
+    "layers_of": {"type": "str"},
+    "include_override": {"type": "bool", "default": False},
+    "base_directory": {"type": "path"},
+    "variables": {"type": "dict", "no_log": True},
+    "blank_variables": {"type": "list", "elements": "str"},
     "docker_host": {"type": "str"},
     "state_dir": {"type": "path"},
     "command_timeout": {"type": "int", "default": 1800},
@@ -34,6 +39,8 @@ INCOMING: Spec = {"incoming": {"type": "raw", "no_log": True}}
 
 LAYERS = ("files", "profiles", "services")
 """Options that say what of the layers is meant."""
+RESOLUTION = (*LAYERS, "external", "include_override", "base_directory", "variables", "blank_variables")
+"""Options of modules that resolve the layers; all others have a say in which environment it is."""
 
 OWNERSHIP: Spec = {
     "project_moved_from": {"type": "path"},
@@ -116,7 +123,7 @@ COMPOSE_EXEC: Spec = {
 }
 
 POSTGRES: Spec = {
-    **{name: option for name, option in ENVIRONMENT.items() if name not in (*LAYERS, "external")},
+    **{name: option for name, option in ENVIRONMENT.items() if name not in RESOLUTION},
     **OWNERSHIP,
     "service": {"type": "str", "default": "postgres"},
     "database": {"type": "str", "required": True},
@@ -128,9 +135,8 @@ POSTGRES_ENV: Spec = {
     **POSTGRES,
     **INCOMING,
     "state": {"type": "str", "choices": ["present", "prepared", "absent"], "default": "present"},
-    "files": ENVIRONMENT["files"],
-    "profiles": ENVIRONMENT["profiles"],
-    "external": ENVIRONMENT["external"],
+    **{name: ENVIRONMENT[name] for name in RESOLUTION if name not in ("services", "variables")},
+    "compose_variables": ENVIRONMENT["variables"],
     "owner": {"type": "str"},
     "role": {"type": "str"},
     "readonly_role": {"type": "str"},

@@ -96,6 +96,7 @@ def start_and_gate(
         first = due.servers & set(release.parts)
         bring_up(release, to_start & first, first, replace(manner, wait=True), cli)
         manner.init.run(due)
+        await_fresh(release, first, manner, cli)  # What ran meanwhile may be ill for want of what the steps have done.
         to_start -= first
     started = {step.service for step in steps if step.action in STARTS}
     bring_up(release, to_start, started | touched | set(others), manner, cli)

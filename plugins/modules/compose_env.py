@@ -26,6 +26,7 @@ extends_documentation_fragment:
   - strata.compose._project
   - strata.compose._external
   - strata.compose._layers
+  - strata.compose._resolution
   - strata.compose._operation
 attributes:
   check_mode:
@@ -326,7 +327,7 @@ rc:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
+from ansible_collections.strata.compose.plugins.module_utils._errors import options_of, told_as_module_result
 from ansible_collections.strata.compose.plugins.module_utils._operations import run
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOSE_ENV
@@ -335,9 +336,9 @@ from ansible_collections.strata.compose.plugins.module_utils._states import perf
 
 def main() -> None:
     module = AnsibleModule(argument_spec=COMPOSE_ENV, supports_check_mode=True)
-    redactor = Redactor()
+    options, redactor = options_of(module), Redactor()
     with told_as_module_result(module, redactor) as tell:
-        tell(run(module.params, redactor, module.check_mode, module._diff, performer(module.params["state"])))
+        tell(run(options, redactor, module.check_mode, module._diff, performer(options["state"])))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ extends_documentation_fragment:
   - strata.compose._attributes
   - strata.compose._project
   - strata.compose._layers
+  - strata.compose._resolution
 attributes:
   check_mode:
     description: Gathers the same in check mode.
@@ -207,7 +208,7 @@ rc:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
+from ansible_collections.strata.compose.plugins.module_utils._errors import options_of, told_as_module_result
 from ansible_collections.strata.compose.plugins.module_utils._info import gather
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOSE_ENV_INFO
@@ -218,7 +219,7 @@ def main() -> None:
     redactor = Redactor()
     # The folder ends with the project's name: playbooks need it as it is, also when a password is the same word.
     with told_as_module_result(module, redactor, plain=("state_folder",)) as tell:
-        tell(gather(module.params, redactor))
+        tell(gather(options_of(module), redactor))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ author:
 extends_documentation_fragment:
   - strata.compose._attributes
   - strata.compose._project
+  - strata.compose._resolution
 attributes:
   check_mode:
     description: Looks at what can be looked at without a change.
@@ -294,9 +295,8 @@ error_kind:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.strata.compose.plugins.module_utils import _exec
-from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
+from ansible_collections.strata.compose.plugins.module_utils._errors import options_of, told_as_module_result
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
-from ansible_collections.strata.compose.plugins.module_utils._session import options_of
 from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOSE_EXEC
 
 

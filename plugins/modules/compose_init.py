@@ -33,6 +33,7 @@ extends_documentation_fragment:
   - strata.compose._incoming
   - strata.compose._project
   - strata.compose._external
+  - strata.compose._resolution
   - strata.compose._operation
 attributes:
   check_mode:
@@ -345,7 +346,7 @@ rc:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
+from ansible_collections.strata.compose.plugins.module_utils._errors import options_of, told_as_module_result
 from ansible_collections.strata.compose.plugins.module_utils._init import run
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOSE_INIT
@@ -355,7 +356,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=COMPOSE_INIT, supports_check_mode=True)
     redactor = Redactor()
     with told_as_module_result(module, redactor) as tell:
-        tell(run(module.params, redactor, module.check_mode))
+        tell(run(options_of(module), redactor, module.check_mode))
 
 
 if __name__ == "__main__":

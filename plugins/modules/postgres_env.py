@@ -26,6 +26,7 @@ extends_documentation_fragment:
   - strata.compose._incoming
   - strata.compose._project
   - strata.compose._external
+  - strata.compose._resolution
   - strata.compose._operation
   - strata.compose._postgres
 attributes:
@@ -114,6 +115,12 @@ options:
     type: dict
     default:
       url: DATABASE_URL
+  compose_variables:
+    description:
+      - What O(strata.compose.compose_env#module:variables) is for M(strata.compose.compose_env), variables for the
+        interpolation of the layers, which win over the env files. It has a name of its own here, for O(variables) names
+        the parts of the connection, and is taken from C(compose_env_variables) like that of the other modules.
+    type: dict
   consumer:
     description:
       - Whether who connects is V(inside) of the server's Compose network, or V(outside), where its published port is
@@ -366,7 +373,7 @@ rc:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
+from ansible_collections.strata.compose.plugins.module_utils._errors import options_of, told_as_module_result
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._spec import POSTGRES_ENV
 from ansible_collections.strata.compose.plugins.module_utils.postgres._environment import run
@@ -374,10 +381,7 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres._environme
 
 def main() -> None:
     module = AnsibleModule(argument_spec=POSTGRES_ENV, supports_check_mode=True)
-    options = dict(module.params)
-    # Ansible would mask the passwords in the connection too, which the next task needs. The redactor does the masking.
-    module.params.update(dict.fromkeys(("password", "readonly_password"), "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"))
-    module.no_log_values.clear()
+    options = options_of(module)
     redactor = Redactor()
     plain = ("connection",) if options["reveal"] else ()
     with told_as_module_result(module, redactor, plain) as tell:

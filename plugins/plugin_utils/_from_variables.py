@@ -26,7 +26,8 @@ class FromVariables(ActionBase):
     """Run ``module``, with host variables for the options that the task leaves out.
 
     The variable is ``compose_env_<option>`` for options that all modules share, ``postgres_<option>`` for what tells
-    the database, and ``<module>_<option>`` for a module's own: a timeout of one means nothing to another. A task's
+    the database, and ``<module>_<option>`` for a module's own: a timeout of one means nothing to another. Which one is
+    shared tells its spec and not its name, which may be another option's here: ``variables`` of postgres_env. A task's
     option always wins, also when it is null. Variables are templated; one that is undefined fails with its name.
     """
 
@@ -81,8 +82,10 @@ class FromVariables(ActionBase):
         return {"actor": f"{user}@{socket.gethostname()}" + (f" (AWX job {job})" if job else "")}
 
     def _variable(self, option: str) -> str:
-        if option in ENVIRONMENT or option in OWNERSHIP or option in INCOMING:
-            return SHARED + option
+        everywhere = {**ENVIRONMENT, **OWNERSHIP, **INCOMING}
+        shared = next((name for name, details in everywhere.items() if details is self.spec[option]), None)
+        if shared:
+            return SHARED + shared
         module = self.module.rpartition(".")[2]
         return (DATABASES if module.startswith(DATABASES) and option in OF_DATABASES else f"{module}_") + option
 

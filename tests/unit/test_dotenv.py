@@ -69,3 +69,22 @@ def test_refusing_to_write_a_value(value, kind):
         _dotenv.write({"FINE": "1", "CERTIFICATE": value})
     assert failure.value.message.startswith(f"The value of CERTIFICATE contains {kind}")
     assert "hidden" not in failure.value.message
+
+
+class CountingText(str):
+    """A text that knows how many of its characters were searched for line breaks."""
+
+    searched = 0
+
+    def removeprefix(self, _prefix):
+        return self
+
+    def count(self, sub, start=0, end=None):
+        CountingText.searched += (len(self) if end is None else end) - start
+        return super().count(sub, start, end)
+
+
+def test_reading_looks_at_each_character_once_however_long_the_file():
+    text = CountingText("".join(f"NAME_{number}=value\n" for number in range(2000)))
+    assert _dotenv.read(text)[-1].line == 2000
+    assert CountingText.searched <= len(text)

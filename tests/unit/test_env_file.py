@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.strata.compose.plugins.module_utils import _env_file
+from ansible_collections.strata.compose.plugins.module_utils import _dotenv, _env_file
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 
 TASK = {
@@ -37,12 +37,12 @@ TASK = {
     ],
 )
 def test_values_as_texts(value, text):
-    assert _env_file.as_texts({"NAME": value}) == {"NAME": text}
+    assert _dotenv.as_texts({"NAME": value}) == {"NAME": text}
 
 
 def test_values_that_are_no_texts_are_named_together():
     with pytest.raises(ComposeFailure) as failure:
-        _env_file.as_texts({"D": {"a": "hidden"}, "L": ["hidden"], "FINE": "hidden", "N": None})
+        _dotenv.as_texts({"D": {"a": "hidden"}, "L": ["hidden"], "FINE": "hidden", "N": None})
     assert "but D is a mapping, L is a list, N is null." in failure.value.message
     assert "hidden" not in failure.value.message
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._manifest import told_size
-from ansible_collections.strata.compose.plugins.module_utils._project import find_env_files
-from ansible_collections.strata.compose.plugins.module_utils._sources import name_of, variables_of
+from ansible_collections.strata.compose.plugins.module_utils._sources import identify
 from ansible_collections.strata.compose.plugins.module_utils.postgres import _archive
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backup_folder import BackupFolder, folder_of
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import Backup
@@ -64,10 +63,8 @@ def wanted(work: Work) -> tuple[Backup, BackupFolder]:
 
 def _project_of(options: Options) -> str:
     """The project name of the environment whose backup is wanted."""
-    other = {**options, "environment": options["from_environment"], "project_name": None}
-    directory = os.path.abspath(options["project_dir"])
-    env_files = find_env_files(directory, other["environment"], None, os.path.isfile)
-    return name_of(other, variables_of(env_files))
+    own = {"environment": options["from_environment"], "project_name": None, "env_files": None, "layers_of": None}
+    return identify({**options, **own}).name
 
 
 def plan_of(work: Work, backup: Backup, folder: BackupFolder, server: Server) -> Plan:

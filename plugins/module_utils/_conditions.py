@@ -40,7 +40,7 @@ def blockers(release: Release, waiting: t.Collection[str], snapshot: Snapshot) -
 
 def _fulfils(release: Release, name: str, condition: str, snapshot: Snapshot) -> bool:
     containers = snapshot.of(name)
-    if release.parts[name].replicas == 0:
+    if release.parts[name].replicas == 0 or (not containers and _model.is_past(release, name)):
         return True
     return bool(containers) and all(is_ready(each, condition) for each in containers)
 

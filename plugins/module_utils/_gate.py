@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ansible_collections.strata.compose.plugins.module_utils import _health
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._health import Try
-from ansible_collections.strata.compose.plugins.module_utils._model import may_complete
+from ansible_collections.strata.compose.plugins.module_utils._model import is_awaited, may_complete
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container
@@ -41,6 +41,8 @@ class Watch:
     stable_for: float
     """seconds that a container without a health check must run without a restart"""
     now: t.Callable[[], float] = time.monotonic
+    stays: t.Collection[str] = ()
+    """the services that ran on until now, so that an end is none that they are meant to come to"""
     _since: dict[Run, float] = field(default_factory=dict)
     _restarts: dict[str, int] = field(default_factory=dict)
     _passed: dict[str, Run] = field(default_factory=dict)
@@ -91,7 +93,7 @@ def _verdict(model: t.Mapping[str, t.Any], container: Container, watch: Watch) -
     if watch.restarts_seen(container) >= LOOPS:
         return f"crash loop: restarted {container.restarts} times, last exit code {container.exit_code}"
     if container.state in ("exited", "dead"):
-        return _verdict_on_exit(model, container)
+        return _verdict_on_exit(model, container, watch)
     if watch.passed_in_earlier_run(container):
         return "died and was restarted after it had passed the gate"
     if not container.is_running:
@@ -134,9 +136,14 @@ def _is_untried(container: Container, watch: Watch) -> bool:
     return is_new and bool(container.health_test) and watch.try_of(container) is None
 
 
-def _verdict_on_exit(model: t.Mapping[str, t.Any], container: Container) -> str:
+def _verdict_on_exit(model: t.Mapping[str, t.Any], container: Container, watch: Watch) -> str:
     if container.has_completed and may_complete(model, container.service):
-        return GOOD
+        if container.service not in watch.stays or is_awaited(model, container.service):
+            return GOOD
+        return (
+            f"exited with code 0, although it ran on in the last release. If it is meant to end now, remove it first "
+            f"(state=absent, services={container.service}) and deploy again"
+        )
     if container.error:
         return f"did not start: {container.error}"
     return f"exited with code {container.exit_code}"

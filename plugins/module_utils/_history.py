@@ -4,7 +4,7 @@
 """Which releases of the history are kept, and which one a roll back goes to. Pure. Private to strata.compose.
 
 A history is a list of what is told of each release, oldest first: its number as ``release``, its ``outcome``, and as
-``replaced`` the number of the release that served before it.
+``replaced`` the number of the release that served before it, 0 where none did.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def before(history: History, current: int) -> int | None:
     back has left. Where it is not kept any more, it is the nearest good one below it.
     """
     replaced = {each["release"]: each.get("replaced") for each in history}
-    highest = replaced.get(current) or current - 1
+    told = replaced.get(current)
+    highest = current - 1 if told is None else told
     return max((each for each in good(history) if each <= highest), default=None)
 
 

@@ -10,7 +10,7 @@ import re
 import typing as t
 
 if t.TYPE_CHECKING:
-    from ansible_collections.strata.compose.plugins.module_utils._release import Made
+    from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
     from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container
 
 NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
@@ -133,6 +133,12 @@ def is_done(model: t.Mapping[str, t.Any], container: Container, made: Made | Non
         return False
     seen = made.containers.get(container.id) if made else None
     return seen != "running" or is_awaited(model, container.service)
+
+
+def is_past(release: Release, service: str) -> bool:
+    """Whether all that the record has of a service ended because its work was done: its containers may be gone."""
+    made = release.made.get(service)
+    return made is not None and made.has_completed and may_complete(release.model, service)
 
 
 def _has_health_check(definition: t.Mapping[str, t.Any]) -> bool:

@@ -6,17 +6,23 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils._creation import outdated
 from ansible_collections.strata.compose.plugins.module_utils._model import in_start_order, is_done
 from ansible_collections.strata.compose.plugins.module_utils._plan_followers import Following
-from ansible_collections.strata.compose.plugins.module_utils._plan_service import awakenings, steps_of_service
+from ansible_collections.strata.compose.plugins.module_utils._plan_service import (
+    awakenings,
+    is_done_in,
+    steps_of_service,
+)
 from ansible_collections.strata.compose.plugins.module_utils._step import (
     ASKED_FOR,
     BUILD,
     PULL,
     RECREATE,
     REMOVE,
+    REPLACES,
     RESTART,
     STOP,
     UNPAUSE,
@@ -48,6 +54,16 @@ def plan(
     return (*orphans, *_in_order(own + followers, in_start_order(wanted.model)))
 
 
+def left_behind(
+    wanted: Release, running: Snapshot, made: t.Mapping[str, Made], policy: Policy, selected: t.Collection[str]
+) -> frozenset[str]:
+    """Ids of the containers that stay, because `recreate: never` says so, although they should be others."""
+    if policy.recreate != "never":
+        return frozenset()
+    steps = plan(wanted, running, made, replace(policy, recreate="auto"), selected)
+    return frozenset(each for step in steps if step.action == RECREATE for each in step.containers)
+
+
 def plan_images(
     wanted: Release, here: Snapshot, made: t.Mapping[str, Made], policy: Policy, selected: t.Collection[str]
 ) -> tuple[Step, ...]:
@@ -60,8 +76,8 @@ def plan_images(
             continue
         builder = builders.get(part.image_name)
         action, rule = (BUILD, policy.build) if builder else (PULL, policy.pull)
-        is_here = part.image_name in here.images
-        if rule != "never" and not is_here:
+        is_needed = part.image_name not in here.images and not _is_past(wanted, name, here, made)
+        if rule != "never" and is_needed:
             reason = f"image {part.image_name} is not here"
         elif rule == "always":
             reason = ASKED_FOR
@@ -71,6 +87,11 @@ def plan_images(
             continue
         steps.setdefault(builder or name, Step(builder or name, action, reason))
     return tuple(steps.values())
+
+
+def _is_past(wanted: Release, name: str, here: Snapshot, made: t.Mapping[str, Made]) -> bool:
+    """Whether a service is done and gone; nothing will be made from its image."""
+    return not here.of(name) and is_done_in(wanted, name, here, made.get(name) or wanted.made.get(name))
 
 
 def _builders(wanted: Release) -> dict[str, str]:
@@ -86,6 +107,31 @@ def _builders(wanted: Release) -> dict[str, str]:
 def _is_build_changed(wanted: Release, builder: str, made: t.Mapping[str, Made]) -> bool:
     before = made[builder].build if builder in made else None
     return before is not None and before != wanted.model["services"][builder]["build"]
+
+
+def needing_none(wanted: Release, before: Snapshot, steps: t.Sequence[Step]) -> set[str]:
+    """The services that stay without a container, though they are not switched off: what they were for is done."""
+    planned = {step.service for step in steps if step.action in REPLACES}
+    gone = {each for step in steps if step.action == REMOVE for each in step.containers}
+    return {name for name in wanted.parts if name not in planned and _ids(before, name) <= gone}
+
+
+def created_needlessly(wanted: Release, before: Snapshot, after: Snapshot, steps: t.Sequence[Step]) -> list[str]:
+    """Ids of the containers that Compose has created on its own, beside those that were there and not in their place.
+
+    It does so for each service that another one depends on, also where some of its containers are done and gone.
+    """
+    planned = {step.service for step in steps if step.action in REPLACES}
+    there, gone = {each.id for each in before.containers}, {each for step in steps for each in step.containers}
+    untouched = [
+        name for name in wanted.parts if name not in planned and _ids(before, name) - gone <= _ids(after, name)
+    ]
+    new = [each for name in untouched for each in after.of(name) if each.id not in there]
+    return [each.id for each in new if each.state == "created"]
+
+
+def _ids(snapshot: Snapshot, name: str) -> set[str]:
+    return {each.id for each in snapshot.of(name)}
 
 
 def _orphans(wanted: Release, running: Snapshot) -> list[Step]:
@@ -140,10 +186,24 @@ def _own_networks(parts: t.Iterable[Part | Made]) -> dict[str, t.Mapping[str, t.
     return {key: value for key, value in _networks(parts).items() if not value.get("external")}
 
 
+def staying(made: t.Mapping[str, Made], running: Snapshot) -> frozenset[str]:
+    """The services that ran on in the last release and did not end by themselves since: they are no one-shots.
+
+    A container that has exited with code 0 since may have done its work or was stopped; nobody can tell.
+    """
+    ended = {each.id for each in running.containers if each.has_completed}
+    ran = {name: {key for key, how in each.containers.items() if how == "running"} for name, each in made.items()}
+    return frozenset(name for name, ids in ran.items() if ids - ended)
+
+
 def plan_stop(running: Snapshot) -> tuple[Step, ...]:
     """The steps that stop everything that is up."""
-    up = {each.service: each for each in running.containers if each.state in ("running", "paused", "restarting")}
-    return tuple(Step(name, STOP, f"is {up[name].state}") for name in sorted(up))
+    up = {name: [each for each in running.of(name) if each.is_up] for name in running.services}
+    return tuple(
+        Step(name, STOP, f"is {found[-1].state}", tuple(each.id for each in found))
+        for name, found in up.items()
+        if found
+    )
 
 
 def plan_start(release: Release, existing: Snapshot, selected: t.Collection[str] | None = None) -> tuple[Step, ...]:

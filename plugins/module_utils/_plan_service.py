@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._differences import as_reason, changed_fields
-from ansible_collections.strata.compose.plugins.module_utils._model import is_done
+from ansible_collections.strata.compose.plugins.module_utils._model import is_done, may_complete
 from ansible_collections.strata.compose.plugins.module_utils._step import (
     ABSENT_IMAGE,
     ASKED_FOR,
@@ -32,27 +32,52 @@ def steps_of_service(
     wanted: Release, name: str, running: Snapshot, made: Made | None, policy: Policy
 ) -> t.Iterator[Step]:
     part, existing = wanted.parts[name], running.of(name)
-    if part.replicas == 0 or not existing:
-        yield from _appearance(name, part, existing)
-        return
-    reason = _reason_to_recreate(part, existing, made, running, policy.recreation_of(name))
-    if reason:
+    rule = policy.recreation_of(name)
+    reason = _reason_to_recreate(part, existing, made, running, rule) if existing and part.replicas else ""
+    if rule != "always" and (reason or not existing) and is_done_in(wanted, name, running, wanted.made.get(name)):
+        yield from _removal(name, f"had completed in release {wanted.number}", existing)
+    elif part.replicas == 0:
+        yield from _removal(name, "no replicas wanted", existing)
+    elif reason:
         yield Step(name, RECREATE, reason, tuple(each.id for each in existing))
-        return
-    if len(existing) < part.replicas:
-        yield Step(name, CREATE, f"{part.replicas} replicas wanted, {len(existing)} exist")
-    kept, surplus = existing[: part.replicas], existing[part.replicas :]
-    if surplus:
+    else:
+        past = _past(wanted, name, running, made) if rule != "always" else 0
+        yield from _in_number(name, part, existing, past)
+        yield from _repairs(wanted, name, existing[: part.replicas], made, policy)
+
+
+def _removal(name: str, reason: str, existing: t.Sequence[Container]) -> t.Iterator[Step]:
+    if existing:
+        yield Step(name, REMOVE, reason, tuple(each.id for each in existing))
+
+
+def _in_number(name: str, part: Part, existing: t.Sequence[Container], past: int) -> t.Iterator[Step]:
+    if len(existing) + past < part.replicas:
+        told = f"{part.replicas} replicas wanted, {len(existing)} exist" if existing else "no container"
+        yield Step(name, CREATE, told)
+    if surplus := existing[part.replicas :]:
         ids = tuple(each.id for each in surplus)
         yield Step(name, REMOVE, f"{part.replicas} replicas wanted, {len(existing)} exist", ids)
-    yield from _repairs(wanted, name, kept, made, policy)
 
 
-def _appearance(name: str, part: Part, existing: t.Sequence[Container]) -> t.Iterator[Step]:
-    if part.replicas == 0 and existing:
-        yield Step(name, REMOVE, "no replicas wanted", tuple(each.id for each in existing))
-    elif part.replicas:
-        yield Step(name, CREATE, "no container")
+def _past(wanted: Release, name: str, running: Snapshot, made: Made | None) -> int:
+    """How many containers of a service need no successor: they had done their work, unchanged, before they went."""
+    if made is None or not is_same(wanted.parts[name], made, running) or not may_complete(wanted.model, name):
+        return 0
+    there = {each.id for each in running.of(name)}
+    return sum(how == "completed" for container, how in made.containers.items() if container not in there)
+
+
+def is_done_in(release: Release, name: str, running: Snapshot, made: Made | None) -> bool:
+    """Whether all that a record tells of is that a service did its work as it is in this release."""
+    is_past = made is not None and made.has_completed and is_same(release.parts[name], made, running)
+    return is_past and may_complete(release.model, name)
+
+
+def is_same(part: Part, made: Made, running: Snapshot) -> bool:
+    """Whether what is recorded was made from this definition, these files, and the image that the name means now."""
+    image = running.images.get(part.image_name, made.image)
+    return (made.definition, made.files, made.image) == (part.definition, part.files, image)
 
 
 def _reason_to_recreate(

@@ -45,7 +45,7 @@ def stored(scene: Scene, author: Author) -> Release:
     if last is not None and last.model == release.model and _has_same_contents(scene):
         return scene.store.save(replace(release, number=last.number, made=scene.made, about={**last.about, **sources}))
     told = {"created": now(), "actor": author.actor, "revision": author.revision, "outcome": UNDER_WAY}
-    replaced = {"replaced": last.number} if last else {}
+    replaced = {"replaced": last.number if last else 0}
     about = {**told, **replaced, **sources, **({"init": list(author.init)} if author.init else {})}
     return scene.store.save(replace(release, made=scene.made, about=about))
 
@@ -72,24 +72,45 @@ def failed(scene: Scene, release: Release, began: float, cause: str) -> None:
 
 
 def made_now(scene: Scene, release: Release, steps: t.Sequence[Step]) -> dict[str, Made]:
-    """What the containers of each service were made from, after the steps."""
+    """What the containers of each service were made from, after the steps; only what is proven is recorded."""
     made = {name: each for name, each in scene.made.items() if name in release.parts}
     replaced = {step.service for step in steps if step.action in _step.REPLACES}
-    for name in scene.services | replaced:
-        if name in release.parts and scene.snapshot.of(name):
-            kept = made.get(name) if name not in replaced else None
-            made[name] = made_of(release, scene.snapshot, name, kept)
+    removed = {each for step in steps if step.action == _step.REMOVE for each in step.containers}
+    for name in (scene.services | replaced) & release.parts.keys():
+        if scene.snapshot.of(name):
+            made[name] = _made_now(scene, release, name, name in replaced, removed)
+        elif name in release.made:
+            made[name] = _without(release.made[name], removed)
     return made
 
 
-def made_of(release: Release, snapshot: Snapshot, name: str, kept: Made | None) -> Made:
-    """What a service's containers were made from: as recorded before, or from this release."""
-    part, containers = release.parts[name], snapshot.of(name)
-    outcome = {each.id: "completed" if each.has_completed else "running" for each in containers}
-    if kept:
-        return replace(kept, containers=outcome)
-    build = release.model["services"][name].get("build")
-    return Made(part.definition, part.files, containers[0].image, outcome, build)
+def _made_now(scene: Scene, release: Release, name: str, is_replaced: bool, removed: t.Collection[str]) -> Made:
+    kept, now_there = scene.made.get(name), outcomes(scene.snapshot, name)
+    known = kept.containers if kept else {}
+    if kept and not is_replaced and now_there.keys() <= known.keys():
+        past = {each: how for each, how in known.items() if how == "completed" and each not in removed}
+        return replace(kept, containers={**past, **now_there})
+    if now_there.keys().isdisjoint(scene.left):
+        return made_of(release, scene.snapshot, name)
+    proven = {each: how for each, how in now_there.items() if each in known}
+    unproven = made_of(release, scene.snapshot, name)
+    meant = scene.snapshot.images.get(release.parts[name].image_name, unproven.image)
+    return replace(kept or replace(unproven, image=meant), containers=proven)
+
+
+def _without(made: Made, removed: t.Collection[str]) -> Made:
+    return replace(made, containers={each: how for each, how in made.containers.items() if each not in removed})
+
+
+def outcomes(snapshot: Snapshot, name: str) -> dict[str, str]:
+    """How the containers of a service are now, by id."""
+    return {each.id: "completed" if each.has_completed else "running" for each in snapshot.of(name)}
+
+
+def made_of(release: Release, snapshot: Snapshot, name: str) -> Made:
+    """The record that all containers of a service were made from this release."""
+    part, build = release.parts[name], release.model["services"][name].get("build")
+    return Made(part.definition, part.files, snapshot.of(name)[0].image, outcomes(snapshot, name), build)
 
 
 def audited(folder: str, entry: t.Mapping[str, t.Any], result: dict[str, t.Any]) -> dict[str, t.Any]:

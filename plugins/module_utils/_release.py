@@ -38,6 +38,11 @@ class Made:
     """container id to ``running`` or ``completed``: how the gate left it"""
     build: t.Mapping[str, t.Any] | None = None
 
+    @property
+    def has_completed(self) -> bool:
+        """Whether each of the containers, of which there was one at least, ended by itself without an error."""
+        return bool(self.containers) and set(self.containers.values()) == {"completed"}
+
 
 @dataclass(frozen=True)
 class Release:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -95,6 +96,11 @@ class ReleaseStore:
         """Make a stored release the current one."""
         replace_file(self.path(release.number, "release.json"), _json(_record_of(release)))
         replace_file(os.path.join(self.folder, "current"), f"{release.number}\n".encode())
+
+    def retire(self) -> None:
+        """Have no current release: what served was removed on purpose. The history stays."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.folder, "current"))
 
     def _record(self, number: int) -> dict[str, t.Any]:
         record = read_record(self.path(number, "release.json"))

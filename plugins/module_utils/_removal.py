@@ -17,6 +17,7 @@ from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, fa
 from ansible_collections.strata.compose.plugins.module_utils._engine_objects import EngineContainer, observe_objects
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL, Snapshot
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
+from ansible_collections.strata.compose.plugins.module_utils._stop_order import in_stop_order
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
 if t.TYPE_CHECKING:
@@ -57,10 +58,10 @@ def planned(options: Options, project: str, last: Release | None, before: Snapsh
     return Removal(own, (*objects, *_images(options, project, before)), tuple(warnings))
 
 
-def carry_out(removal: Removal, before: Snapshot, options: Options, project: str, cli: Cli) -> None:
+def carry_out(removal: Removal, before: Snapshot, options: Options, cli: Cli) -> None:
     """Stop the containers, those first that depend on others, then remove them and what goes with them."""
-    if before.services:
-        cli.compose("--project-name", project, *compose.stop_services(before.services, options["timeout"]))
+    for group in in_stop_order(each for each in before.containers if each.is_up):
+        _accept_gone(cli, compose.stop(group, options["timeout"]))
     one_offs = [each.id for each in removal.containers if each.is_one_off and each.is_running]
     if one_offs:
         _accept_gone(cli, compose.stop(one_offs, options["timeout"]))

@@ -41,7 +41,7 @@ def scene(operation: Operation) -> t.Iterator[Scene]:
     _require_all(target, here.images)
     moved = {} if operation.check else _images.moved_tags(target, here)
     borrowed = {name: today for name, (_earlier, today) in moved.items()}
-    then = replace(here, images=target.image_ids)
+    then = replace(here, images={**here.images, **target.image_ids})
     found = Scene(
         cli,
         store,
@@ -79,6 +79,11 @@ def _noted(operation: Operation, scene: Scene) -> t.Iterator[None]:
 
 def _current(store: ReleaseStore) -> Release:
     last = store.current()
+    if last is None and _history.good(store.history()):
+        raise ComposeFailure(
+            "there is no release to go back from: this environment was removed (state=absent). Deploy it with "
+            "state=present. Nothing was changed."
+        )
     if last is None:
         raise ComposeFailure("there is no release to go back from: this environment was not deployed yet.")
     return last

@@ -55,6 +55,8 @@ class Scene:
     warnings: t.Sequence[str] = ()
     borrowed_tags: t.Mapping[str, str] = field(default_factory=dict)
     """image names that stand for an older image meanwhile, with the image that they belong to"""
+    left: frozenset[str] = frozenset()
+    """ids of containers that stay although they differ or are not proven to be the same"""
 
     @property
     def made(self) -> t.Mapping[str, Made]:
@@ -84,6 +86,11 @@ class Scene:
 
     def narrowed(self) -> Scene:
         """The scene whose release has the services that stay as they are as they were deployed last."""
+        found = self._narrowed()
+        left = _plan.left_behind(found.release, found.snapshot, found.made, found.policy, found.services)
+        return replace(found, left=left) if left else found
+
+    def _narrowed(self) -> Scene:
         pending = self._pending()
         if self.selected is None and not pending:
             return self

@@ -123,6 +123,6 @@ def _made(scene: Scene, journal: Journal) -> dict[str, Made]:
     for name in journal.services:
         if name in before.parts and scene.snapshot.of(name):
             noted = set(journal.containers.get(name, ()))
-            fresh = _record.made_of(before, scene.snapshot, name, None)
+            fresh = _record.made_of(before, scene.snapshot, name)
             made[name] = replace(fresh, containers={key: how for key, how in fresh.containers.items() if key in noted})
     return made

@@ -57,6 +57,8 @@ class Container:
     health_test: tuple[str, ...] = ()
     """the command of its health check, empty without one"""
     origin: Origin = Origin("", "", "")
+    depends_on: tuple[str, ...] = ()
+    """the services that it depends on, as Compose has labelled it"""
     shares: tuple[tuple[str, str], ...] = ()
     """whose namespaces and volumes it was made to share: the key of the service's definition, id of the container"""
     made_by: str = ""
@@ -70,6 +72,11 @@ class Container:
     @property
     def is_running(self) -> bool:
         return self.state == "running"
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it can be stopped."""
+        return self.state in ("running", "paused", "restarting")
 
     @property
     def has_completed(self) -> bool:
@@ -191,6 +198,7 @@ def _container(told: dict[str, t.Any]) -> Container | None:
         error=state.get("Error") or "",
         checks=_checks(health.get("Log") or (), state["StartedAt"]),
         health_test=_health_test(told["Config"]),
+        depends_on=_dependencies(labels.get(LABEL + "depends_on", "")),
         shares=_shares(told["HostConfig"]),
         made_by=labels.get(LABEL + "version", ""),
         origin=Origin(*(labels.get(f"{LABEL}project.{name}", "") for name in Origin._fields)),
@@ -204,6 +212,11 @@ def _shares(settings: t.Mapping[str, t.Any]) -> tuple[tuple[str, str], ...]:
     volumes = [each.partition(":")[0] for each in settings.get("VolumesFrom") or ()]
     both = {**joined, **{f"volumes_from {place}": each for place, each in enumerate(volumes)}}
     return tuple((key, container) for key, container in both.items() if container)
+
+
+def _dependencies(label: str) -> tuple[str, ...]:
+    """The services in ``db:service_healthy:false,cache:service_started:true`` (compose pkg/compose/create.go)."""
+    return tuple(each.partition(":")[0] for each in label.split(",") if each)
 
 
 def _checks(log: t.Iterable[dict[str, t.Any]], started: str) -> tuple[tuple[float, bool], ...]:

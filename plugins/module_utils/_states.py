@@ -10,10 +10,14 @@ from ansible_collections.strata.compose.plugins.module_utils._operations import 
 
 def performer(state: str) -> Perform:
     """What brings an environment to the state."""
-    if state in ("started", "stopped", "absent"):
+    if state == "absent":
+        from ansible_collections.strata.compose.plugins.module_utils._remove import remove
+
+        return remove
+    if state in ("started", "stopped"):
         from ansible_collections.strata.compose.plugins.module_utils import _operate
 
-        return {"started": _operate.start, "stopped": _operate.stop, "absent": _operate.remove}[state]
+        return {"started": _operate.start, "stopped": _operate.stop}[state]
     from ansible_collections.strata.compose.plugins.module_utils import _deploy
 
     others = {"built": _deploy.get_images, "pulled": _deploy.get_images, "rolled_back": _deploy.roll_back}

@@ -51,11 +51,18 @@ class Manner:
     """why it has to end now, if it has to"""
     init: InSwitch | None = None
     """the init steps that it may make due"""
+    stays: t.Collection[str] = ()
+    """the services that ran on until the switch, see `_plan.staying`"""
 
     @property
     def gate(self) -> dict[str, t.Any]:
         """What tells whether a switch has succeeded, for whoever has to judge it when we are gone."""
-        return {"wait": self.wait, "wait_timeout": self.wait_timeout, "stable_for": self.stable_for}
+        return {
+            "wait": self.wait,
+            "wait_timeout": self.wait_timeout,
+            "stable_for": self.stable_for,
+            "stays": sorted(self.stays),
+        }
 
 
 def settle_down(steps: t.Sequence[Step], manner: Manner, cli: Cli) -> None:
@@ -74,11 +81,23 @@ def settle_down(steps: t.Sequence[Step], manner: Manner, cli: Cli) -> None:
         cli.docker("rm", *going)
 
 
-def create(release: Release, paths: tuple[str, str], calls: t.Iterable[Call], manner: Manner, cli: Cli) -> None:
-    """Create and replace containers, and start none; ``paths`` are those of the stored model and its env file."""
+def create(
+    release: Release,
+    paths: tuple[str, str],
+    calls: t.Iterable[Call],
+    unneeded: t.Collection[str],
+    manner: Manner,
+    cli: Cli,
+) -> None:
+    """Create and replace containers, and start none; ``paths`` are those of the stored model and its env file.
+
+    Of the ``unneeded`` services none is made, although others depend on them.
+    """
     begin = compose.from_release(release, *paths)
     for call in calls:
-        cli.compose(*begin, *compose.create(call.services, call.replaces, manner.stop_timeout))
+        concerned = _model.selected_with_dependencies(release.model, call.services)
+        without = sorted(concerned & set(unneeded))
+        cli.compose(*begin, *compose.create(call.services, call.replaces, manner.stop_timeout, without))
 
 
 def start_and_gate(
@@ -112,7 +131,7 @@ def bring_up(
     Compose's own ``up`` would run completed one-shot services again (docker/compose#11808) and fail on them when it
     waits (docker/compose#10596), so it creates the containers and we decide what starts when.
     """
-    watch, deadline = Watch(manner.stable_for), time.monotonic() + manner.wait_timeout
+    watch, deadline = Watch(manner.stable_for, stays=manner.stays), time.monotonic() + manner.wait_timeout
     waiting = set(to_start)
     snapshot = observe(cli, release.project)
     while True:

@@ -18,6 +18,7 @@ from ansible_collections.strata.compose.plugins.module_utils import (
     _deed,
     _images,
     _journal,
+    _plan,
     _record,
     _step,
     _undone,
@@ -61,6 +62,11 @@ class Transaction:
     def begin(cls, manner: Manner, author: Author, cancellation: Cancellation) -> Transaction:
         return cls(manner, author, cancellation, time.monotonic())
 
+    def with_staying(self, scene: Scene) -> Transaction:
+        """The same for a scene before its switch: its gate knows what ran on until then."""
+        stays = _plan.staying(scene.made, scene.snapshot)
+        return replace(self, manner=replace(self.manner, stays=stays))
+
 
 @dataclass(frozen=True)
 class Switched:
@@ -81,6 +87,7 @@ def carry_out(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -
     """
     release = _record.stored(scene, transaction.author)
     keep_init(release, transaction)
+    transaction = transaction.with_staying(scene)
     scene = replace(scene, release=release)
     journal_file = JournalFile(scene.store.folder)
     transaction.cancellation.touch()
@@ -146,8 +153,13 @@ def _created(scene: Scene, steps: t.Sequence[Step], manner: Manner) -> Snapshot:
     """What there is when the containers of all steps are made and none of them is started."""
     release = scene.release
     paths = (scene.store.path(release.number, "compose.json"), scene.store.path(release.number, "env"))
-    create(release, paths, _creation.calls(release.model, steps, scene.snapshot.services), manner, scene.cli)
-    return scene.looked_at_again().snapshot
+    calls = _creation.calls(release.model, steps, scene.snapshot.services)
+    create(release, paths, calls, _plan.needing_none(release, scene.snapshot, steps), manner, scene.cli)
+    snapshot = scene.looked_at_again().snapshot
+    if needless := _plan.created_needlessly(release, scene.snapshot, snapshot, steps):
+        scene.cli.docker("rm", *needless)
+        return scene.looked_at_again().snapshot
+    return snapshot
 
 
 def _replaced(steps: t.Iterable[Step]) -> tuple[str, ...]:

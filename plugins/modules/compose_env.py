@@ -17,7 +17,10 @@ description:
   - What would fail in the middle is told before anything is changed. Of a missing mount source, its name decides
     nothing. It is an error where the last release had a file there, or where the mount has no C(create_host_path);
     else the engine makes a folder, with a warning where a file may be meant.
-  - A one-shot service that has exited with code 0 is done. It is run again only when it changed itself.
+  - A one-shot service that has exited with code 0 is done. It is run again only when its definition, its files or its
+    image changed since the release that serves. What was recorded tells, so it may be pruned. Going back never runs one
+    again that had completed in that release. To run one again, name it in O(services) with O(recreate=always), or
+    remove it first with O(state=absent) and O(services).
 author:
   - The strata.compose authors (@strata-collections)
 extends_documentation_fragment:
@@ -41,8 +44,10 @@ options:
     description:
       - V(present) creates, recreates and starts what differs from the layers, then waits until it is up for good.
       - V(absent) removes containers and networks. It needs the engine's labels only, so it works when O(project_dir)
-        is gone.
-      - V(started) starts existing containers as they are. V(stopped) stops them and keeps them.
+        is gone. What a container of another project uses is kept, with a warning. The history stays, but a deployment
+        that fails afterwards goes back to no release before it.
+      - V(started) starts existing containers as they are, with those of what O(services) depend on. V(stopped) stops
+        them and keeps them.
       - V(restarted) applies pending changes as V(present) does, and restarts the services that were not started by
         that.
       - V(built) builds the images of services that have a C(build) section. V(pulled) pulls the others. Neither touches
@@ -109,6 +114,9 @@ options:
     description:
       - Seconds that a service without a health check must run without a restart. Choose more than a broken one takes
         to die.
+      - A service that ran on in the last release and exits with code 0 before the gate ends has failed, unless another
+        service awaits its completion. In its first release, one without a restart policy of V(always) or
+        V(unless-stopped), ports and health check counts as a one-shot service when it exits with code 0.
       - A service that dies or becomes unhealthy after it passed fails the deployment as long as the gate still waits
         for another service. Once all have passed, the gate ends, and nothing that happens later is seen by it.
       - A service with a health check passes when two checks in a row have succeeded, of which the second is run at once
@@ -207,7 +215,7 @@ environment:
   type: str
   sample: prod
 release:
-  description: Number of the release that the host runs, V(none) before the first.
+  description: Number of the release that the host runs, V(none) before the first and after O(state=absent).
   returned: success
   type: int
   sample: 7

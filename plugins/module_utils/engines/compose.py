@@ -43,15 +43,17 @@ def from_release(release: Release, model: str = "-", env_file: str = "/dev/null"
     ]
 
 
-def create(services: t.Iterable[str], replace: bool, timeout: int | None) -> list[str]:
+def create(services: t.Iterable[str], replace: bool, timeout: int | None, without: t.Iterable[str] = ()) -> list[str]:
     """Create containers without starting them; nothing is built or pulled on the way.
 
-    Those that the services have are replaced or stay, and those of what they depend on stay.
+    Those that the services have are replaced or stay, and those of what they depend on stay. No container is made of
+    what they depend on ``without``.
     """
     return [
         *("up", "--no-start", "--no-build", "--pull", "never"),
         "--force-recreate" if replace else "--no-recreate",
         *(("--timeout", str(timeout)) if timeout is not None else ()),
+        *repeated("--scale", (f"{each}=0" for each in without)),
         *("--", *services),
     ]
 
@@ -59,11 +61,6 @@ def create(services: t.Iterable[str], replace: bool, timeout: int | None) -> lis
 def stop(containers: t.Iterable[str], timeout: int | None) -> list[str]:
     """Stop containers; the engine waits as long as each one's own grace period unless told otherwise."""
     return ["stop", *(("--time", str(timeout)) if timeout is not None else ()), *containers]
-
-
-def stop_services(services: t.Iterable[str], timeout: int | None) -> list[str]:
-    """Stop the containers of services, by the project's labels, those first that depend on others."""
-    return ["stop", *(("--timeout", str(timeout)) if timeout is not None else ()), "--", *services]
 
 
 def connect(network: str, container: str, aliases: t.Iterable[str], attachment: t.Mapping[str, t.Any]) -> list[str]:

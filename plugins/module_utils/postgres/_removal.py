@@ -10,7 +10,7 @@ import shutil
 import sys
 import typing as t
 
-from ansible_collections.strata.compose.plugins.module_utils import _operate, _operations
+from ansible_collections.strata.compose.plugins.module_utils import _operations, _remove
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._spec import POSTGRES, POSTGRES_BACKUP
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
@@ -133,7 +133,7 @@ def _without_own(task: Task, changes: tuple[Change, ...], first: list[dict[str, 
         "volumes": True,
         "confirm": options["environment"],
     }
-    removed = _operations.run(own, operation.redactor, operation.check, operation.diff, _operate.remove)
+    removed = _operations.run(own, operation.redactor, operation.check, operation.diff, _remove.remove)
     made = _forgotten(task)
     if not operation.check:
         _forget(task)

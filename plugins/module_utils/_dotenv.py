@@ -223,13 +223,19 @@ class _Scope:
         return self.lookup.get(name, self.known.get(name))
 
     def substituted(self, template: str) -> str:
-        return SUBSTITUTION.sub(self._replacement, template)
+        pieces, position = [], 0
+        while match := SUBSTITUTION.search(template, position):
+            replacement, end = self._replacement(match)
+            pieces += [template[position : match.start()], replacement]
+            position = match.start() + end
+        return "".join((*pieces, template[position:]))
 
-    def _replacement(self, match: re.Match[str]) -> str:
+    def _replacement(self, match: re.Match[str]) -> tuple[str, int]:
+        """What stands for the first substitution of a match, and how many of its characters that is."""
         if match["escaped"]:
-            return "$"
+            return "$", len(match[0])
         if match["plain"]:
-            return self._plain(match["plain"])
+            return self._plain(match["plain"]), len(match[0])
         # the pattern's last brace may belong to a later substitution: compose-go looks for the right one afterwards
         end = _closing_brace(match[0])
         first = _match(SUBSTITUTION, match[0][:end], 0)["braced"]
@@ -238,7 +244,7 @@ class _Scope:
                 f"{self.place}: Compose cannot substitute what follows a $ in the value of {self.name}. Put it in "
                 f"single quotes if it is meant as it stands."
             )
-        return self._braced(first) + self.substituted(match[0][end:])
+        return self._braced(first), end
 
     def _plain(self, name: str) -> str:
         value = self.find(name)

@@ -138,10 +138,12 @@ def _variables(subject: Subject) -> Rows:
     uses = [(path, use) for path, text in texts_of(project).items() for use in uses_of_variables(text)]
     defined = {
         variable.name: (variable.value, f"{path}:{variable.line}")
-        for path, variable in assignments_of(project.env_files)
+        for path, variable in assignments_of(project.env_files, project.given_variables)
     }
-    defined.update({name: (value, "environment of the CLI") for name, value in allowed_environment().items()})
-    names = {use.name for _path, use in uses} | {name for name in defined if name not in allowed_environment()}
+    session = {name: value for name, value in allowed_environment().items() if name not in defined}
+    defined.update({name: (value, "environment of the CLI") for name, value in session.items()})
+    defined.update({name: (value, "option variables") for name, value in project.given_variables.items()})
+    names = {use.name for _path, use in uses} | (defined.keys() - session.keys())
     return [_variable(name, defined, [(path, use) for path, use in uses if use.name == name]) for name in sorted(names)]
 
 

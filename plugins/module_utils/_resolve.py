@@ -33,7 +33,6 @@ from ansible_collections.strata.compose.plugins.module_utils._secrets import lea
 from ansible_collections.strata.compose.plugins.module_utils._sources import (
     ask_compose,
     digests_of_inputs,
-    process_variables,
 )
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
@@ -145,8 +144,7 @@ def _unusual(project: _project.Project) -> dict[str, t.Any]:
 
 def _asked(project: _project.Project, cli: Cli) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
     """The model, and what else there is to know of it: what Compose warned of, and profiles that no service has."""
-    variables = process_variables(project, cli.environment)
-    completed = ask_compose(project, cli, *CONFIG, accept=None, variables=variables)
+    completed = ask_compose(project, cli, *CONFIG, accept=None)
     complaints = completed.error_text
     if completed.rc or undefined_in(complaints):
         _require_defined(project, complaints, completed.rc != 0)
@@ -158,7 +156,7 @@ def _asked(project: _project.Project, cli: Cli) -> tuple[dict[str, t.Any], dict[
     model: dict[str, t.Any] = parsed_json(completed)
     unused = sorted(set(project.profiles) - {"*"} - _profiles_in(model))
     if unused and project.requires_profiles:
-        raise _unknown_profiles(project, unused, cli, variables)
+        raise _unknown_profiles(project, unused, cli)
     warnings = [*cli.capabilities.warnings, *warnings_in(complaints)]
     return model, {"warnings": warnings, "unused_profiles": unused}
 
@@ -186,10 +184,8 @@ def _profiles_in(model: t.Mapping[str, t.Any]) -> set[str]:
     return {name for each in (model.get("services") or {}).values() for name in each.get("profiles") or ()}
 
 
-def _unknown_profiles(
-    project: _project.Project, names: t.Sequence[str], cli: Cli, variables: t.Mapping[str, str]
-) -> ComposeFailure:
-    known = ask_compose(project, cli, "config", "--profiles", variables=variables).text.split()
+def _unknown_profiles(project: _project.Project, names: t.Sequence[str], cli: Cli) -> ComposeFailure:
+    known = ask_compose(project, cli, "config", "--profiles").text.split()
     return ComposeFailure(
         f"unknown profile: {', '.join(names)}. The layers know {', '.join(sorted(known)) or 'no profiles'}."
     )

@@ -238,17 +238,17 @@ def digests_of_inputs(project: _project.Project) -> dict[str, str | None]:
 
 
 def ask_compose(project: _project.Project, cli: Cli, *arguments: str, **options: t.Any) -> Completed:
-    """What Compose says of the layers; options as for `Cli.run`.
+    """What Compose says of the layers, with the variables that are the project's; options as for `Cli.run`.
 
     Where files are laid over those of the host, it reads the mirror, and every path that it tells is the host's again.
     """
-    place = mirror()
+    place, variables = mirror(), process_variables(project, cli.environment)
     if not place:
-        return cli.compose(*compose.from_layers(project), *arguments, **options)
+        return cli.compose(*compose.from_layers(project), *arguments, variables=variables, **options)
     base = place + project.base_directory
     layers, env_files = (tuple(place + path for path in paths) for paths in (project.layers, project.env_files))
     mirrored = replace(project, layers=layers, env_files=env_files, given_base_directory=base)
-    variables = {"PWD": base, **options.pop("variables", {})}
+    variables = {"PWD": base, **variables}
     told = cli.compose(*compose.from_layers(mirrored), *arguments, variables=variables, **options)
     shown = (each.replace(os.fsencode(place), b"") for each in (told.output, told.errors))
     return Completed(told.argv, told.rc, *shown)

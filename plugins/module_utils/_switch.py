@@ -97,7 +97,9 @@ def create(
     for call in calls:
         concerned = _model.selected_with_dependencies(release.model, call.services)
         without = sorted(concerned & set(unneeded))
-        cli.compose(*begin, *compose.create(call.services, call.replaces, manner.stop_timeout, without))
+        argv = compose.create(call.services, call.replaces, manner.stop_timeout, without)
+        # Also what the env file at the path has: a variable of the session with the same name would win over it.
+        cli.compose(*begin, *argv, variables=release.variables)
 
 
 def start_and_gate(

@@ -204,6 +204,18 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+sources:
+  description:
+    - What was taken and why, as C(project_name), C(layers), C(env_files), C(profiles) and C(base_directory), each with
+      C(path) or C(name) and C(why); the C(variables) of the option, secrets as the beginning of their digest; and in
+      C(left_out) what was near and not taken, such as C(compose.override.yml) or the top-level C(name) of a layer.
+    - For a roll back it is that of the release that it goes to.
+  returned: when layers are resolved, and roll backs
+  type: dict
+undefined_places:
+  description: The places where each of them is used, by its name.
+  returned: failure because of undefined variables
+  type: dict
 project:
   description: Compose's project name.
   returned: success, and failure of the switch

@@ -86,6 +86,14 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+sources:
+  description:
+    - What was taken and why, as C(project_name), C(layers), C(env_files), C(profiles) and C(base_directory), each with
+      C(path) or C(name) and C(why); the C(variables) of the option, secrets as the beginning of their digest; and in
+      C(left_out) what was near and not taken, such as C(compose.override.yml) or the top-level C(name) of a layer.
+    - It is that of the current release, as M(strata.compose.compose_env) told it.
+  returned: success
+  type: dict
 project:
   description: Compose's project name.
   returned: success

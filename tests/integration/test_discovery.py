@@ -183,8 +183,35 @@ def test_all_undefined_variables_have_places_also_when_compose_fails_on_them(env
 
 
 def test_warnings_of_compose_reach_the_result_also_when_nothing_changes(environment: Environment) -> None:
-    environment.write(
-        "compose.yml", 'version: "3"\nservices:\n  web: {image: "busybox:1", init: true, command: sleep 1d}\n'
+    harmless = (
+        f'version: "3"\nservices:\n  web: {{image: {IMAGE}, init: true, command: sleep 1d, volumes: ["data:/a"]}}\n'
     )
-    environment.write("compose.dev.yml", {"networks": {"default": {"external": {"name": "bridge"}}}, "services": {}})
-    assert "warnings" not in environment.run(files=["compose.yml"]).result
+    environment.write("compose.yml", harmless + "volumes: {data: }\n")
+    assert "warnings" not in environment.deploy().result
+    outside = environment.engine.volumes.create(f"{environment.project}-outside")
+    environment.write("compose.yml", harmless + f"volumes: {{data: {{external: {{name: {outside.name}}}}}}}\n")
+    try:
+        for _run in range(2):
+            assert "external.name" in str(environment.deploy().result["warnings"])
+    finally:
+        environment.deploy(state="absent")
+        outside.remove()
+
+
+def test_secret_from_a_variable_is_that_of_the_env_file(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LANG", "C")
+    environment.write("compose.yml", {**web(secrets=["s"]), "secrets": {"s": {"environment": "LANG"}}})
+    environment.write(".env.dev", "LANG=of-file\n")
+    environment.deploy()
+    assert environment.inside("web", "cat", "/run/secrets/s") == "of-file"
+
+
+def test_variables_of_the_run_are_told_apart_from_those_of_files(environment: Environment) -> None:
+    environment.write("compose.yml", web(environment={"A": "${A}", "LANG": "${LANG}"}))
+    environment.write(".env.dev", "A=1\nLANG=de\n")
+    rows = environment.run("compose_env_info", gather=["variables"], variables={"A": "2"}).result["variables"]
+    origins = {row["name"]: (row["value"], row["origin"]) for row in rows}
+    assert origins["A"] == ("2", "option variables")
+    assert origins["LANG"] == ("de", f"{environment.folder}/.env.dev:2")

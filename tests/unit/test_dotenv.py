@@ -88,3 +88,7 @@ def test_reading_looks_at_each_character_once_however_long_the_file():
     text = CountingText("".join(f"NAME_{number}=value\n" for number in range(2000)))
     assert _dotenv.read(text)[-1].line == 2000
     assert CountingText.searched <= len(text)
+
+
+def test_reading_a_value_with_thousands_of_substitutions():
+    assert _dotenv.values("A=1\nB=" + "${A}" * 3000)["B"] == "1" * 3000

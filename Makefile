@@ -49,8 +49,8 @@ lint: venv ## ruff, mypy, ansible-lint
 	ruff format --check .
 	MYPYPATH=.ansible/collections mypy --namespace-packages --explicit-package-bases \
 	    -p ansible_collections.strata.compose.plugins
-	mypy tests/images tests/lab tests/property
-	mypy --follow-imports silent tests/faults
+	mypy tests/images tests/lab
+	mypy --follow-imports silent tests/faults tests/property
 	ansible-lint
 
 .PHONY: sanity

@@ -99,10 +99,13 @@ def as_yaml(case: Case) -> str:
 
 
 class _Plain(yaml.SafeDumper):
-    """Without anchors: a value that occurs twice is written twice."""
+    """Without anchors: a value that occurs twice is written twice. Lists are indented, as ansible-lint wants them."""
 
     def ignore_aliases(self, _data: Any) -> bool:
         return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        super().increase_indent(flow, False)
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:

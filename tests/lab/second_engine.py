@@ -262,7 +262,7 @@ def down(place: Place) -> None:
 def remove_cgroups(name: str) -> None:
     """Remove the engine's control groups, each hierarchy's when there are several."""
     for top in (*Path("/sys/fs/cgroup").glob(name), *Path("/sys/fs/cgroup").glob(f"*/{name}")):
-        for folder, _, _ in os.walk(top, topdown=False):
+        for folder, _folders, _files in os.walk(top, topdown=False):
             with contextlib.suppress(OSError):
                 Path(folder).rmdir()
 

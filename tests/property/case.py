@@ -63,7 +63,7 @@ class Case:
 
     def documents(self) -> list[Document]:
         """The document as it is at each step; one that fails the gate is taken back before the next step."""
-        return [after for _, after in self.transitions()]
+        return [after for _step, after in self.transitions()]
 
     def transitions(self) -> list[tuple[Document, Document]]:
         """The document before each step, and with the step's changes."""

@@ -22,7 +22,7 @@ def chosen(environment: Mapping[str, str]) -> list[int]:
     if seed := environment.get("SEED", "").strip():
         return [int(each) for each in seed.split(",")]
     if shard := environment.get("SHARD"):
-        number, _, count = shard.partition("/")
+        number, _slash, count = shard.partition("/")
         return [seed for seed in ALL if seed % int(count) == int(number) % int(count)]
     if environment.get("CELLS") == "all":
         return list(ALL)

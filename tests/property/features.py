@@ -20,7 +20,7 @@ def features_of(case: Case) -> Iterator[str]:
         yield from _of_document(document)
     for step in case.steps:
         yield step.operation
-        yield from (f"{how} by hand" for how, _ in step.by_hand)
+        yield from (f"{how} by hand" for how, _service in step.by_hand)
         if step.operation == "restarted":
             yield "restarted with services" if step.services else "restarted"
         if len(step.changes) > 1:

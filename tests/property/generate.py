@@ -30,7 +30,7 @@ def case_of(seed: int) -> Case:
     chance = random.Random(f"case {seed}")
     document = _until_valid(chance)
     steps, now = [Step("deploy" if chance.random() < 0.5 else "check then deploy")], document
-    for _ in range(chance.randint(2, 4)):
+    for _number in range(chance.randint(2, 4)):
         step = _step(chance, now, steps[-1])
         steps.append(step)
         if step.operation != "failing gate":
@@ -39,7 +39,7 @@ def case_of(seed: int) -> Case:
 
 
 def _until_valid(chance: random.Random) -> Document:
-    for _ in range(TRIES):
+    for _number in range(TRIES):
         document = _document(chance)
         if not problems(document):
             return document
@@ -214,7 +214,7 @@ def _by_hand(chance: random.Random, document: Document, operation: str) -> tuple
 def _changes(chance: random.Random, document: Document) -> tuple[Change, ...]:
     """Some changes that leave a valid environment."""
     found: tuple[Change, ...] = ()
-    for _ in range(chance.randint(1, 4)):
+    for _number in range(chance.randint(1, 4)):
         now = applied(document, found)
         more = changes_of(chance, now)
         if more and not problems(applied(now, more)):

@@ -62,6 +62,13 @@ def require_own(options: Options, cli: Cli, store: ReleaseStore, believed: bool 
     return next((claim.environment for claim in claims if claim.environment), owner.environment)
 
 
+def require_recorded(options: Options, store: ReleaseStore) -> None:
+    """Raise `ComposeFailure` when our own record says that the project is somebody else's; the engine may be gone."""
+    claim = _recorded(store) or _claim_of(_current(store))
+    if claim is not None:
+        _require(_request(options, store, _project(options)), claim, options)
+
+
 def require_own_containers(options: Options, store: ReleaseStore, origins: t.Collection[Origin]) -> None:
     """Raise `ComposeFailure` when containers that no release of ours has made are somebody else's."""
     if origins:

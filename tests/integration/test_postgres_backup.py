@@ -306,10 +306,12 @@ def test_project_is_found_by_what_the_options_say(postgres: Postgres) -> None:
     project = f"{environment.folder.name}-dev"
     engine = {"docker_host": "unix:///var/run/docker.sock", "command_timeout": 60, "service": "postgres"}
     (environment.folder / "named.env").write_text(f"COMPOSE_PROJECT_NAME={project}\n")
+    environment.write(".env.dev", "COMPOSE_PROJECT_NAME=elsewhere\n")
     for found in ({"env_files": ["named.env"]}, {"project_name": project}):
-        outcome = postgres.run("postgres_backup", environment="any", **engine, **found)
+        outcome = postgres.run("postgres_backup", **engine, **found)
         assert not outcome.failed, outcome.message
         assert outcome.result["project"] == project
-        assert Path(outcome.result["file"]).name.startswith("any-")
+        assert Path(outcome.result["file"]).name.startswith("dev-")
+    (environment.folder / ".env.dev").unlink()
     refused = postgres.run("postgres_backup", docker_host="unix:///nowhere.sock")
     assert "nowhere.sock" in refused.message

@@ -840,7 +840,7 @@ def test_options_of_every_module_on_databases(database: Database) -> None:
     )
     database.environment.write("secret.env", "DB_PASSWORD=topsecret-migrate\n")
     database.write(_2_b="SELECT 'topsecret-migrate' / 0;")
-    outcome = adhoc(MODULE, {**given, "environment": "test"}, "--diff")
+    outcome = adhoc(MODULE, given, "--diff")
     assert outcome.failed
     assert "topsecret-migrate" not in outcome.printed
     assert database.query("SELECT actor FROM strata_migrations") == ["alice"]

@@ -40,11 +40,11 @@ def ledger(engine, tmp_path) -> Iterator[Environment]:
 def test_postgres_of_its_own_from_nothing_to_an_application(ledger: Environment):
     told = connection(ledger)
     assert f"@{ledger.project}-postgres:5432/ledger" in told["DATABASE_URL"]
-    foretold = succeed(ledger, "check_mode", "diff")
-    assert actions(foretold) == ["create"]
-    assert not (ledger.state_dir / f"{ledger.project}-postgres" / "layer").exists()
     options = {"readonly_role": "reports", "shm_size": "128mb", "volume": f"{ledger.project}-data"}
+    foretold = succeed(ledger, "check_mode", "diff", **options)
+    assert not (ledger.state_dir / f"{ledger.project}-postgres" / "layer").exists()
     first = succeed(ledger, **options)
+    assert actions(foretold) == actions(first)
     assert first.result["services"][0]["health"] == "healthy"
     assert ledger.containers() == [], "the environment's own project has no part in it"
     container = server(ledger, "own")

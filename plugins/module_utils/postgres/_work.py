@@ -14,7 +14,11 @@ from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._operations import find_by_name
-from ansible_collections.strata.compose.plugins.module_utils._owner_record import note_owner, require_own
+from ansible_collections.strata.compose.plugins.module_utils._owner_record import (
+    note_owner,
+    require_own,
+    require_recorded,
+)
 from ansible_collections.strata.compose.plugins.module_utils._record import audited
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
@@ -105,13 +109,21 @@ def _work_on(options: Options, redactor: Redactor, check: bool, operation: str) 
         return Work(options, check, cli, store, folder, cancellation, operation)
 
     if check:
-        require_own(options, cli, store)
+        _require_own(options, cli, store)
         yield work(Cancellation())
         return
     actor = options["actor"] or "unknown"
     with cancellable() as cancellation, locked(store.folder, operation, actor, options["lock_wait"]):
-        require_own(options, cli, store)
+        _require_own(options, cli, store)
         yield work(cancellation)
+
+
+def _require_own(options: Options, cli: Cli, store: ReleaseStore) -> None:
+    """Backups can be stopped where the engine is gone, by what the record says alone."""
+    if options.get("state") == "unscheduled":
+        require_recorded(options, store)
+    else:
+        require_own(options, cli, store)
 
 
 def _audited(work: Work, result: Result) -> Result:

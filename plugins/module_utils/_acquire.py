@@ -32,6 +32,7 @@ def acquire(release: Release, steps: t.Sequence[Step], before: Snapshot, cli: Cl
         if services:
             _get(release, cli, services, [*begin, action, "--", *services])
     after = observe(cli, release.project, release.image_names)
+    _require_here(release, steps, after)
     return [
         {**step.told(), "reason": _reason(step, image)}
         for step in steps
@@ -41,11 +42,25 @@ def acquire(release: Release, steps: t.Sequence[Step], before: Snapshot, cli: Cl
 
 def _get(release: Release, cli: Cli, services: t.Sequence[str], argv: t.Sequence[str]) -> None:
     try:
-        cli.compose(*argv, stdin=as_json(release.model), variables=release.variables)
+        cli.compose(*argv, stdin=as_json(_to_be_had(release.model)), variables=release.variables)
     except ComposeFailure as failure:
         wanted = ", ".join(f"{release.parts[name].image_name} of service {name}" for name in services)
         message = f"image {wanted} cannot be had, no container was touched. {failure}"
         raise ComposeFailure(message, **failure.facts) from failure
+
+
+def _to_be_had(model: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The model without `pull_policy`: the plan has obeyed it, and Compose would skip what the plan asks for."""
+    services = model["services"].items()
+    bare = {name: {key: each for key, each in own.items() if key != "pull_policy"} for name, own in services}
+    return {**model, "services": bare}
+
+
+def _require_here(release: Release, steps: t.Sequence[Step], after: Snapshot) -> None:
+    images = {step.service: release.parts[step.service].image_name for step in steps}
+    absent = [f"image {image} of service {name}" for name, image in images.items() if image not in after.images]
+    if absent:
+        raise ComposeFailure(f"{', '.join(absent)} is not here after the build or pull, no container was touched.")
 
 
 def _one_for_each_image(release: Release, services: t.Iterable[str]) -> list[str]:

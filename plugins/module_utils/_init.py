@@ -127,9 +127,16 @@ def _due(scene: InitScene, options: t.Mapping[str, t.Any]) -> list[str]:
 def _images(scene: InitScene, policy: Policy, due: t.Collection[str]) -> tuple[Step, ...]:
     """The images to get: of the steps to run, of all steps when images are asked for anew, and of missing servers."""
     asked_for = "always" in (policy.build, policy.pull)
-    steps = _services_of(scene, scene.names if asked_for else due)
+    again = [each.name for each in scene.steps if asked_for or _is_asked_for(scene, each.service, policy)]
+    steps = _services_of(scene, {*due, *again})
     release = _with_one_offs(scene, steps)
     return _plan.plan_images(release, scene.snapshot, {}, policy, {*steps, *_absent_servers(scene, due)})
+
+
+def _is_asked_for(scene: InitScene, service: str, policy: Policy) -> bool:
+    """Whether `pull_policy` of the service asks for its image, whatever is here."""
+    builder = service if scene.release.model["services"][service].get("build") else None
+    return _plan.image_rule(scene.release, service, builder, scene.snapshot, policy) == "always"
 
 
 def _checked(scene: InitScene, due: t.Collection[str], images: t.Sequence[Step], policy: Policy) -> Findings:

@@ -16,6 +16,7 @@ from ansible_collections.strata.compose.plugins.module_utils._plan_service impor
     is_done_in,
     steps_of_service,
 )
+from ansible_collections.strata.compose.plugins.module_utils._pull_policy import build_rule, pull_rule
 from ansible_collections.strata.compose.plugins.module_utils._step import (
     ASKED_FOR,
     BUILD,
@@ -75,7 +76,7 @@ def plan_images(
         if part.replicas == 0:
             continue
         builder = builders.get(part.image_name)
-        action, rule = (BUILD, policy.build) if builder else (PULL, policy.pull)
+        action, rule = BUILD if builder else PULL, image_rule(wanted, name, builder, here, policy)
         is_needed = part.image_name not in here.images and not _is_past(wanted, name, here, made)
         if rule != "never" and is_needed:
             reason = f"image {part.image_name} is not here"
@@ -87,6 +88,14 @@ def plan_images(
             continue
         steps.setdefault(builder or name, Step(builder or name, action, reason))
     return tuple(steps.values())
+
+
+def image_rule(wanted: Release, name: str, builder: str | None, here: Snapshot, policy: Policy) -> str:
+    """Whether ``builder`` is to build the image, or, without one, it is to be pulled: always, missing or never."""
+    services = wanted.model["services"]
+    if builder:
+        return build_rule(services[builder], policy.build)
+    return pull_rule(services[name], policy.pull, here.image_ages.get(wanted.parts[name].image_name))
 
 
 def _is_past(wanted: Release, name: str, here: Snapshot, made: t.Mapping[str, Made]) -> bool:

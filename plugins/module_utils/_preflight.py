@@ -152,5 +152,7 @@ def _missing_images(release: Release, services: t.Iterable[str], snapshot: Snaps
         image = release.parts[service].image_name
         if image not in snapshot.images:
             option, verb = ("build", "built") if release.model["services"][service].get("build") else ("pull", "pulled")
-            rule = getattr(policy, option)
-            yield f"service {service}: image {image} is not here and may not be {verb} ({option} is {rule})"
+            rule, own = getattr(policy, option), release.model["services"][service].get("pull_policy")
+            is_own = option == "pull" and rule == "missing" and own
+            reason = f"pull_policy of service {service} is {own}" if is_own else f"{option} is {rule}"
+            yield f"service {service}: image {image} is not here and may not be {verb} ({reason})"

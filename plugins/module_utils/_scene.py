@@ -17,6 +17,7 @@ from ansible_collections.strata.compose.plugins.module_utils._creation import di
 from ansible_collections.strata.compose.plugins.module_utils._files import is_file
 from ansible_collections.strata.compose.plugins.module_utils._owner_record import require_own_containers
 from ansible_collections.strata.compose.plugins.module_utils._project import Project
+from ansible_collections.strata.compose.plugins.module_utils._pull_policy import ALLOWED
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
 from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
@@ -154,7 +155,7 @@ def policy_of(options: Options) -> Policy:
         recreate=options.get("recreate", "auto"),
         remove_orphans=options.get("remove_orphans", True),
         build={"built": "always", "pulled": "never"}.get(state) or options.get("build", "missing"),
-        pull={"pulled": "always", "built": "never"}.get(state) or options.get("pull", "missing"),
+        pull={"pulled": ALLOWED, "built": "never"}.get(state) or options.get("pull", "missing"),
         restart=state == "restarted",
         external=options.get("external") or _step.REQUIRE,
         named=None if options.get("services") is None else frozenset(options["services"]),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import time
 import typing as t
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -91,6 +92,8 @@ class Snapshot:
     containers: tuple[Container, ...] = ()
     images: t.Mapping[str, str] = field(default_factory=dict)
     """image name to id, for those that are here"""
+    image_ages: t.Mapping[str, float] = field(default_factory=dict, compare=False)
+    """seconds since an image got its tag on this host, where the engine knows"""
 
     def of(self, service: str) -> tuple[Container, ...]:
         return tuple(each for each in self.containers if each.service == service)
@@ -122,7 +125,18 @@ def observe(
     else:
         found = _inspected(cli, [*cli.docker(*listing).text.split(), *references])
     images = {references[name]: each["Id"] for name, each in found.items() if name in references}
-    return Snapshot(containers=_containers(found.values()), images=images)
+    ages = {references[name]: _age(each) for name, each in found.items() if name in references}
+    return Snapshot(
+        containers=_containers(found.values()),
+        images=images,
+        image_ages={name: age for name, age in ages.items() if age is not None},
+    )
+
+
+def _age(image: t.Mapping[str, t.Any]) -> float | None:
+    """Seconds since the image was tagged here; an engine that does not know tells the year 1."""
+    told = (image.get("Metadata") or {}).get("LastTagTime") or "0001"
+    return None if told.startswith("0001") else time.time() - moment(told)
 
 
 def _both(cli: Cli, listing: t.Sequence[str], names: t.Sequence[str]) -> dict[str, dict[str, t.Any]]:

@@ -50,8 +50,8 @@ options:
         them and keeps them.
       - V(restarted) applies pending changes as V(present) does, and restarts the services that were not started by
         that.
-      - V(built) builds the images of services that have a C(build) section. V(pulled) pulls the others. Neither touches
-        containers.
+      - V(built) builds the images of services that have a C(build) section. V(pulled) pulls the others, but
+        not those whose C(pull_policy) is C(never) or C(build). Neither touches containers.
       - V(rolled_back) brings back the release that the current one replaced, or O(release). It needs no registry.
     type: str
     choices: [present, absent, started, stopped, restarted, built, pulled, rolled_back]
@@ -68,6 +68,12 @@ options:
     description:
       - V(missing) pulls an image that is not on the host. V(always) asks the registry on every run, for tags that move.
         V(never) fails when an image is not on the host.
+      - With V(missing), C(pull_policy) of a service decides for it. C(never) fails when the image is not on the host,
+        before anything is changed. C(always) asks the registry on every run. C(daily), C(weekly) and C(every_<n>)
+        ask it when the image got its tag on this host that long ago. An engine may not count a pull that found nothing
+        new, and the registry is then asked on every run until there is. C(build) builds on every run. V(always) and
+        V(never) win over C(pull_policy).
+      - What a service with a C(build) section has is built and never pulled.
       - Before anything is pulled, twice the compressed size of the layers that are not on the host is compared with
         what is free on the engine's disk. Too little is an error with both figures. It is checked where all of it can
         be learnt. That takes an engine on the same host that keeps images itself, the plugin Buildx, and a registry

@@ -108,3 +108,26 @@ def test_moved_tag_is_found_only_by_pull_always(
     assert environment.container("web").labels["version"] == "two"
     environment.clean_up()
     engine.images.remove(name, force=True)
+
+
+def test_pull_policy_of_a_service_is_obeyed(
+    environment: Environment, engine: docker.DockerClient, address: str
+) -> None:
+    name = f"{address}/{environment.folder.name}:policy"
+    publish(engine, name, "one")
+    environment.write("compose.yml", {"services": {"web": service(image=name, pull_policy="never")}})
+    reason = "pull_policy of service web is never"
+    for flags in (["--check"], []):
+        outcome = environment.run("compose_env", *flags)
+        assert outcome.failed
+        assert f"image {name} is not here and may not be pulled ({reason})" in outcome.message
+    assert not engine.images.list(name)
+    environment.write("compose.yml", {"services": {"web": service(image=name, pull_policy="always")}})
+    environment.deploy()
+    here = engine.images.get(name)
+    publish(engine, name, "two")
+    here.tag(name)
+    assert environment.deploy().actions == {("web", "pull"), ("web", "recreate")}
+    assert environment.container("web").labels["version"] == "two"
+    environment.clean_up()
+    engine.images.remove(name, force=True)

@@ -58,6 +58,7 @@ def test_plan(case):
 @each(CASES["images"])
 def test_plan_of_images(case):
     wanted, here, made = scene_of(case)
+    here = replace(here, image_ages=case.get("ages", {}))
     selected = case.get("selected", list(wanted.parts))
     steps = _plan.plan_images(wanted, here, made, _step.Policy(**case.get("policy", {})), selected)
     assert [told(step) for step in steps] == case["steps"]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass, replace
 
@@ -29,7 +30,15 @@ from ansible_collections.strata.compose.plugins.module_utils._networks_and_volum
     unlabelled_volumes,
     used_by,
 )
-from ansible_collections.strata.compose.plugins.module_utils._step import CREATE, RECREATE, REQUIRE, START, Policy, Step
+from ansible_collections.strata.compose.plugins.module_utils._step import (
+    BUILD,
+    CREATE,
+    RECREATE,
+    REQUIRE,
+    START,
+    Policy,
+    Step,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
@@ -37,6 +46,10 @@ if t.TYPE_CHECKING:
 
 NOTHING_CHANGED = "Nothing was changed."
 IMAGES_ONLY = "Images were built or pulled, and no container was touched."
+
+
+IMAGE_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+"""What an image without a registry can be called (distribution/reference, `path-component`)."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,7 @@ def check_before_change(
         *_mounted_files.unusable_grants(release, concerned),
         *_on_engine(release, steps, concerned, snapshot, around),
         *external_problems(around.missing if policy.external == REQUIRE else ()),
+        *misnamed_images(release, images),
         *_missing_images(release, concerned, snapshot, policy),
         *taken_ports(release, concerned, steps, around.objects.containers, cli),
         *health_conditions(release, concerned, _without(release, images, snapshot), cli),
@@ -145,6 +159,14 @@ def _on_engine(
     yield from _outside_needs.contradictions(release, services)
     coming = {name for service in services for name in names_of(release, service, snapshot)}
     yield from _outside_needs.missing_containers(release, services, objects, coming)
+
+
+def misnamed_images(release: Release, images: t.Iterable[Step]) -> t.Iterator[str]:
+    """Images that Compose names after project and service, by names that no image can have; it refuses in the build."""
+    for service in [step.service for step in images if step.action == BUILD]:
+        name = release.parts[service].image_name
+        if not release.model["services"][service].get("image") and not IMAGE_NAME.fullmatch(name):
+            yield f"service {service}: it would be built as {name}, which no image can be called; set image"
 
 
 def _missing_images(release: Release, services: t.Iterable[str], snapshot: Snapshot, policy: Policy) -> t.Iterator[str]:

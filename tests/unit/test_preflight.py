@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.strata.compose.plugins.module_utils import _networks_and_volumes, _plan
+from ansible_collections.strata.compose.plugins.module_utils import _networks_and_volumes, _plan, _preflight
 from ansible_collections.strata.compose.plugins.module_utils._container_names import name_problems
 from ansible_collections.strata.compose.plugins.module_utils._engine_objects import (
     EngineContainer,
@@ -59,3 +59,11 @@ def test_containers_are_read_from_the_list():
     (found,) = parsed_containers(row + "\n")
     ports = "0.0.0.0:80->80/tcp"
     assert found == EngineContainer("c1", "box", "shop", "web", True, True, ("lan", "proxy"), ("data", "/srv"), ports)
+
+
+def test_built_image_that_can_have_no_such_name_is_told():
+    built = {"build": {"context": "."}, "image": None}
+    release = release_of({"Api": built, "we.b_1": built, "Named": {**built, "image": "named:1"}})
+    problems = list(_preflight.misnamed_images(release, [Step(name, "build", "") for name in release.parts]))
+    assert len(problems) == 1
+    assert "service Api: it would be built as shop-prod-Api" in problems[0]

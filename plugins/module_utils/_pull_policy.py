@@ -24,8 +24,8 @@ UNITS = {"w": 7 * DAY, "d": DAY, "h": 3600, "m": 60, "s": 1}
 def pull_rule(service: t.Mapping[str, t.Any], option: str, age: float | None) -> str:
     """Whether to pull always, when missing, or never.
 
-    An option other than ``missing`` wins. ``age`` are the seconds since the image got its tag on this host, by which
-    Compose reckons too; ``None`` when that is not known.
+    An option other than ``missing`` wins. ``age`` are the seconds since the image got its tag on this host;
+    ``None`` when that is not known.
     """
     own = str(service.get("pull_policy") or MISSING)
     if option == ALLOWED:

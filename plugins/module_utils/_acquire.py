@@ -19,7 +19,9 @@ if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._release import Release
 
 
-def acquire(release: Release, steps: t.Sequence[Step], before: Snapshot, cli: Cli) -> list[dict[str, str]]:
+def acquire(
+    release: Release, steps: t.Sequence[Step], before: Snapshot, cli: Cli, no_cache: bool = False
+) -> list[dict[str, str]]:
     """Get the images; tell those that are other ones now.
 
     Raises `ComposeFailure` when one cannot be had. Containers are untouched either way.
@@ -30,7 +32,7 @@ def acquire(release: Release, steps: t.Sequence[Step], before: Snapshot, cli: Cl
     for action in (_step.PULL, _step.BUILD):
         services = _one_for_each_image(release, [step.service for step in steps if step.action == action])
         if services:
-            _get(release, cli, services, [*begin, action, "--", *services])
+            _get(release, cli, services, [*begin, *compose.get_images(action, services, no_cache)])
     after = observe(cli, release.project, release.image_names)
     _require_here(release, steps, after)
     return [

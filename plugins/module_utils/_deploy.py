@@ -223,7 +223,7 @@ def _acquired(scene: Scene, images: t.Sequence[Step]) -> list[dict[str, str]]:
         return []
     from ansible_collections.strata.compose.plugins.module_utils._acquire import acquire
 
-    return acquire(scene.release, images, scene.snapshot, scene.cli)
+    return acquire(scene.release, images, scene.snapshot, scene.cli, scene.policy.no_cache)
 
 
 def _certain(images: t.Sequence[Step]) -> list[Step]:

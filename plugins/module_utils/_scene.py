@@ -156,6 +156,7 @@ def policy_of(options: Options) -> Policy:
         remove_orphans=options.get("remove_orphans", True),
         build={"built": "always", "pulled": "never"}.get(state) or options.get("build", "missing"),
         pull={"pulled": ALLOWED, "built": "never"}.get(state) or options.get("pull", "missing"),
+        no_cache=bool(options.get("no_cache")),
         restart=state == "restarted",
         external=options.get("external") or _step.REQUIRE,
         named=None if options.get("services") is None else frozenset(options["services"]),

@@ -54,6 +54,7 @@ COMPOSE_ENV: Spec = {
     **INCOMING,
     "state": {"type": "str", "choices": list(STATES), "default": "present"},
     "build": {"type": "str", "choices": ["missing", "always", "never"], "default": "missing"},
+    "no_cache": {"type": "bool", "default": False},
     "pull": {"type": "str", "choices": ["missing", "always", "never"], "default": "missing"},
     "recreate": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
     "remove_orphans": {"type": "bool", "default": True},

@@ -40,6 +40,8 @@ class Policy:
     recreate: str = "auto"
     remove_orphans: bool = True
     build: str = "missing"
+    no_cache: bool = False
+    """whether a build takes no step from the build cache"""
     pull: str = "missing"
     restart: bool = False
     external: str = REQUIRE

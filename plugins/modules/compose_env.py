@@ -64,6 +64,12 @@ options:
     type: str
     choices: [missing, always, never]
     default: missing
+  no_cache:
+    description:
+      - Builds every step of an image anew. Set it with O(build=always) or O(state=built) when a step fetches something
+        that has changed since, such as packages. It asks for no build by itself.
+    type: bool
+    default: false
   pull:
     description:
       - V(missing) pulls an image that is not on the host. V(always) asks the registry on every run, for tags that move.

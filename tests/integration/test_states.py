@@ -252,6 +252,19 @@ def test_given_files_name_and_engine_address(running: Environment) -> None:
         given.clean_up()
 
 
+def test_no_cache_builds_every_step_anew(environment: Environment, engine: docker.DockerClient) -> None:
+    environment.write("Dockerfile", f"FROM {IMAGE}\nRUN head -c 16 /dev/urandom > /built\n")
+    image = f"{environment.project}-web"
+    environment.write("compose.yml", {"services": {"web": service(build=".", image=image)}})
+    environment.deploy()
+    built = engine.images.get(image).id
+    assert not environment.deploy(state="built").changed
+    assert environment.deploy(state="built", no_cache=True).actions == {("web", "build")}
+    assert engine.images.get(image).id != built
+    environment.clean_up()
+    engine.images.remove(image, force=True)
+
+
 def test_command_timeout_ends_a_build_that_hangs(environment: Environment) -> None:
     environment.write("Dockerfile", f"FROM {IMAGE}\nRUN sleep 60\n")
     built = {key: value for key, value in service().items() if key != "image"}

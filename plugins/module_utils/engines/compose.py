@@ -58,6 +58,11 @@ def create(services: t.Iterable[str], replace: bool, timeout: int | None, withou
     ]
 
 
+def get_images(action: str, services: t.Iterable[str], no_cache: bool) -> list[str]:
+    """Pull or build the images of services, with no step of a build from the cache if so asked."""
+    return [action, *(("--no-cache",) if no_cache and action == "build" else ()), "--", *services]
+
+
 def stop(containers: t.Iterable[str], timeout: int | None) -> list[str]:
     """Stop containers; the engine waits as long as each one's own grace period unless told otherwise."""
     return ["stop", *(("--time", str(timeout)) if timeout is not None else ()), *containers]

@@ -65,20 +65,33 @@ class Manner:
         }
 
 
-def settle_down(steps: t.Sequence[Step], manner: Manner, cli: Cli) -> None:
+def settle_down(steps: t.Sequence[Step], manner: Manner, cli: Cli, snapshot: Snapshot | None = None) -> None:
     """Stop what goes away or restarts, first: it may hold ports and names that others are about to get.
 
-    And let what is paused go on: Compose fails on a paused container that a service which it creates depends on.
+    And let what is paused go on: Compose fails on a paused container that a service which it creates depends on. What
+    is replaced and lives among the processes of another container is stopped too: it ends with that one, and Compose,
+    which stops both at once, fails on a container that is not running any more (seen with Engine 20.10).
     """
     paused = [each for step in steps if step.action == _step.UNPAUSE for each in step.containers]
     if paused:
         cli.docker("unpause", *paused)
     going = [each for step in steps if step.action == _step.REMOVE for each in step.containers]
     resting = [each for step in steps if step.action == _step.RESTART for each in step.containers]
-    if going or resting:
-        cli.docker(*compose.stop([*going, *resting], manner.stop_timeout))
+    joined = _joined_to_be_replaced(steps, snapshot) if snapshot else []
+    if going or resting or joined:
+        cli.docker(*compose.stop([*going, *resting, *joined], manner.stop_timeout))
     if going:
         cli.docker("rm", *going)
+
+
+def _joined_to_be_replaced(steps: t.Sequence[Step], snapshot: Snapshot) -> list[str]:
+    """Ids of running containers that are replaced and share the process namespace of another container."""
+    replaced = {each for step in steps if step.action == _step.RECREATE for each in step.containers}
+    return [
+        each.id
+        for each in snapshot.containers
+        if each.id in replaced and each.is_running and "pid" in dict(each.shares)
+    ]
 
 
 def create(

@@ -136,7 +136,7 @@ def _switched(
 
     A way back stays one in the journal: its containers are not those of the release that the journal leads to.
     """
-    settle_down(steps, manner, scene.cli)
+    settle_down(steps, manner, scene.cli, scene.snapshot)
     drop_networks(scene.release, scene.made, scene.cli)
     snapshot = _created(scene, steps, manner)
     taken = (*steps, *_deed.unplanned_replacements(scene.snapshot, snapshot, steps))

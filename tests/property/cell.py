@@ -46,6 +46,8 @@ class Cell:
 
     project: Project
     releases: dict[int, dict[str, list[tuple[str, str]]]] = field(default_factory=dict)
+    pruned: dict[str, Any] = field(default_factory=dict)
+    """definitions of the one-shot services whose containers were removed by hand, as they were then"""
     current: int | None = None
     is_settled: bool = False
     """whether all that the document says was deployed last, and nobody meddled since"""
@@ -72,6 +74,8 @@ class Cell:
     def _step(self, step: Step, document: Document, old: Document) -> Iterator[str]:
         for how, service in step.by_hand:
             self.project.meddle(how, service)
+            if how == "prune":
+                self.pruned[service] = active(self.project.document).get(service)
             self.is_settled = False
         self.project.write(document)
         if step.operation == "plain up":
@@ -112,7 +116,8 @@ class Cell:
         if step.operation in ("started", "rolled_back"):
             return
         only = None if step.services is None else closure(document, step.services)
-        yield from oracle.is_what_layers_say(document, after, only)
+        done_and_gone = {name for name, it in self.pruned.items() if active(document).get(name) == it}
+        yield from oracle.is_what_layers_say(document, after, only, done_and_gone)
         yield from oracle.has_its_variables(document, after, only)
         yield from oracle.starts_in_order(document, before, after)
         yield from oracle.restarts_with_what_it_depends_on(document, before, after, only)
@@ -183,10 +188,12 @@ class Cell:
         after = self._look("after plain up")
         if not self.is_settled:
             return
-        restless = self._is_restless(after) if before.keys() != after.keys() else False
-        if before.keys() != after.keys() and not restless:
+        # Compose runs a one-shot service again whose containers are gone; we do not, and cannot prove what that mounts.
+        kept = {each for each in after if each in before or after[each].service not in self.pruned}
+        restless = self._is_restless(after) if before.keys() != kept else False
+        if before.keys() != kept and not restless:
             yield f"plain up recreates: {sorted({before[each].service for each in before.keys() - after.keys()})}"
-        elif not restless:
+        elif not restless and kept == after.keys():
             yield from self._second_run(LAST, options_of(LAST, self.project.document), after)
 
     def _compose_up(self) -> bool:

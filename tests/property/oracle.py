@@ -31,15 +31,20 @@ def is_the_plan(planned: Actions, told: Actions, before: Sight, after: Sight, ca
         yield f"result is not the deed: told {sorted(result - done)} not done, done {sorted(done - result)} not told"
 
 
-def is_what_layers_say(document: Document, after: Sight, only: Collection[str] | None = None) -> Iterator[str]:
-    """So many containers of each service, and all of them up or done; of services that are off none."""
+def is_what_layers_say(
+    document: Document, after: Sight, only: Collection[str] | None = None, done_and_gone: Collection[str] = ()
+) -> Iterator[str]:
+    """So many containers of each service, and all of them up or done; of services that are off none.
+
+    A one-shot service that was done, and whose containers somebody removed since, needs none.
+    """
     on = active(document)
     for name in sorted(services(document).keys() | {each.service for each in after.values()}):
         if only is not None and name not in only:
             continue
         here = [each for each in after.values() if each.service == name]
         number = replicas(on[name]) if name in on else 0
-        if len(here) != number:
+        if len(here) != number and (here or name not in done_and_gone):
             yield f"number: {name} has {len(here)} containers instead of {number}"
         for each in here if name in on else ():
             yield from _is_well(each, on[name])

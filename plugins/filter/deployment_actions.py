@@ -10,7 +10,7 @@ import typing as t
 DOCUMENTATION = r"""
 name: deployment_actions
 short_description: List all actions of a deployment
-version_added: 0.4.0
+version_added: 0.2.0
 description:
   - Makes one list of the results that the tasks of a deployment have registered, in the order of the tasks. It serves a
     plan and a deployment alike, so that the two can be compared line by line.

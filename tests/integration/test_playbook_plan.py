@@ -41,8 +41,8 @@ class Pipeline:
         path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
 
     def run(self, playbook: str, *arguments: str) -> tuple[int, str]:
-        given = ["-e", json.dumps(self.variables), "-e", f"plan_file={self.plan_file}", *arguments]
-        done = ansible_playbook(f"playbooks/{playbook}.yml", *given)
+        given = ["-e", json.dumps(self.variables), "-e", f"plan_file={self.plan_file.name}", *arguments]
+        done = ansible_playbook(f"playbooks/{playbook}.yml", *given, variables={"PWD": str(self.plan_file.parent)})
         return done.returncode, done.stdout
 
     def plan(self) -> dict[str, Any]:
@@ -87,9 +87,10 @@ def test_what_was_approved_is_what_is_done_or_nothing_is(environment: Environmen
     assert not environment.folder.exists() and not environment.state_dir.exists()
 
     pipeline.variables["env_file_variables"]["LEVEL"] = "other"
-    code, printed = pipeline.run("deploy", "-e", f"compose_env_expect_plan={approved['digest']}")
-    assert code != 0 and "variable LEVEL is another one" in printed, printed
-    assert not environment.folder.exists() and environment.containers() == []
+    for digest in (approved["digest"], ""):
+        code, printed = pipeline.run("deploy", "-e", f"compose_env_expect_plan={digest}")
+        assert code != 0 and "variable LEVEL is another one" in printed, printed
+        assert not environment.folder.exists() and environment.containers() == []
 
     pipeline.variables["env_file_variables"]["LEVEL"] = "low"
     code, printed = pipeline.run("deploy", "-e", f"compose_env_expect_plan={approved['digest']}")

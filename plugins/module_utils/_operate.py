@@ -19,11 +19,10 @@ from ansible_collections.strata.compose.plugins.module_utils._release import Rel
 from ansible_collections.strata.compose.plugins.module_utils._resolve import require_services
 from ansible_collections.strata.compose.plugins.module_utils._scene import scene_of
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
-from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container, Snapshot, observe
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
-from ansible_collections.strata.compose.plugins.module_utils._stop_order import in_stop_order
+from ansible_collections.strata.compose.plugins.module_utils._stop import stop_in_order
 from ansible_collections.strata.compose.plugins.module_utils._switch import settle_down, start_and_gate
-from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
@@ -38,7 +37,9 @@ def stop(operation: Operation) -> Result:
     if steps and not operation.check:
         going = {each for step in steps for each in step.containers}
         with brought_to_an_end(operation, before, steps):
-            stop_in_order([each for each in before.containers if each.id in going], operation)
+            stop_in_order(
+                (each for each in before.containers if each.id in going), operation.options["timeout"], operation.cli
+            )
     return told(operation, before, steps)
 
 
@@ -62,7 +63,7 @@ def start(operation: Operation) -> Result:
     if steps and not operation.check:
         with brought_to_an_end(operation, touched, steps):
             manner = replace(operation.transaction().manner, stays=_plan.staying(release.made, everything))
-            settle_down(steps, manner, operation.cli)
+            settle_down(steps, everything, manner, operation.cli)
             start_and_gate(release, steps, manner, operation.cli)
     result = told(operation, touched, steps)
     return {**result, "actions": [*result["actions"], *due.told()]} if due else result
@@ -86,13 +87,6 @@ def _changes(operation: Operation, before: Snapshot, steps: t.Sequence[Step]) ->
         return {"changed": True}
     actions = _report.actions_between(before, after.only(before.services), steps)
     return {"changed": bool(actions), "actions": actions, "services": _report.services_told(after)}
-
-
-def stop_in_order(containers: t.Iterable[Container], operation: Operation) -> None:
-    """Stop the containers that are up, those first that others do not depend on."""
-    up = [each for each in containers if each.is_up]
-    for group in in_stop_order(up):
-        operation.cli.docker(*compose.stop(group, operation.options["timeout"]))
 
 
 def selected(operation: Operation) -> Snapshot:

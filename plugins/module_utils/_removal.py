@@ -13,11 +13,11 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.strata.compose.plugins.module_utils import _step
-from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, failure_of
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._engine_objects import EngineContainer, observe_objects
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL, Snapshot
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
-from ansible_collections.strata.compose.plugins.module_utils._stop_order import in_stop_order
+from ansible_collections.strata.compose.plugins.module_utils._stop import accept_gone, stop_in_order
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
 if t.TYPE_CHECKING:
@@ -60,14 +60,13 @@ def planned(options: Options, project: str, last: Release | None, before: Snapsh
 
 def carry_out(removal: Removal, before: Snapshot, options: Options, cli: Cli) -> None:
     """Stop the containers, those first that depend on others, then remove them and what goes with them."""
-    for group in in_stop_order(each for each in before.containers if each.is_up):
-        _accept_gone(cli, compose.stop(group, options["timeout"]))
+    stop_in_order(before.containers, options["timeout"], cli)
     one_offs = [each.id for each in removal.containers if each.is_one_off and each.is_running]
     if one_offs:
-        _accept_gone(cli, compose.stop(one_offs, options["timeout"]))
+        accept_gone(compose.stop(one_offs, options["timeout"]), cli)
     if removal.containers:
         volumes = ("--volumes",) if options["volumes"] else ()
-        _accept_gone(cli, ["rm", "--force", *volumes, *(each.id for each in removal.containers)])
+        accept_gone(["rm", "--force", *volumes, *(each.id for each in removal.containers)], cli)
     for kind in ("network", "volume"):
         if names := removal.names(kind):
             cli.docker(kind, "rm", *names)
@@ -109,11 +108,3 @@ def _images(options: Options, project: str, before: Snapshot) -> t.Iterator[Step
 def _is_local(image: str, project: str) -> bool:
     """Whether Compose named the image itself, for want of an ``image:`` (compose, `down --rmi local`)."""
     return image.startswith(f"{project}-")
-
-
-def _accept_gone(cli: Cli, argv: t.Sequence[str]) -> None:
-    """Containers may remove themselves when they are stopped."""
-    completed = cli.docker(*argv, accept=None)
-    complaints = [line for line in completed.error_text.lower().splitlines() if "no such container" not in line]
-    if completed.rc and not all("already in progress" in line for line in complaints):
-        raise failure_of(completed)

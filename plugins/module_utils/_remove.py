@@ -15,9 +15,9 @@ from ansible_collections.strata.compose.plugins.module_utils._operate import (
     Result,
     brought_to_an_end,
     selected,
-    stop_in_order,
     told,
 )
+from ansible_collections.strata.compose.plugins.module_utils._stop import accept_gone, stop_in_order
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
@@ -63,9 +63,9 @@ def _require_confirmation(operation: Operation) -> None:
 def _remove(operation: Operation, before: Snapshot, removal: Removal | None) -> None:
     cli, options = operation.cli, operation.options
     if removal is None:
-        stop_in_order(before.containers, operation)
+        stop_in_order(before.containers, options["timeout"], cli)
         if before.containers:
-            cli.docker("rm", "--force", *(each.id for each in before.containers))
+            accept_gone(["rm", "--force", *(each.id for each in before.containers)], cli)
         return
     _removal.carry_out(removal, before, options, cli)
     images = removal.names("image")

@@ -5,23 +5,21 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _images, _journal, _plan, _record, _step
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._journal import Journal, JournalFile
+from ansible_collections.strata.compose.plugins.module_utils._leftovers import remove_leftovers
 from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
-from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL, observe
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import observe
 from ansible_collections.strata.compose.plugins.module_utils._step import Policy
 from ansible_collections.strata.compose.plugins.module_utils._switch import settle_down, start_and_gate
 from ansible_collections.strata.compose.plugins.module_utils._transaction import Transaction, go_back
 from ansible_collections.strata.compose.plugins.module_utils._undone import degraded
-
-LEFTOVER = re.compile(r"[0-9a-f]{12}_")
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
@@ -36,7 +34,7 @@ def settle(operation: Operation, journal: Journal) -> str:
 def _ended(operation: Operation, journal: Journal) -> str:
     journal_file, transaction = JournalFile(operation.store.folder), _transaction_of(operation, journal)
     began = f"The switch to release {journal.to} that {journal.actor} began at {journal.started} was cut off"
-    _remove_leftovers(operation)
+    remove_leftovers(operation.store.project, operation.cli)
     _images.restore_tags(operation.cli, journal.tags)
     if journal.phase == _journal.PREPARE:
         journal_file.close()
@@ -66,24 +64,6 @@ def _transaction_of(operation: Operation, journal: Journal) -> Transaction:
     return replace(own, manner=replace(own.manner, **journal.gate))
 
 
-def _remove_leftovers(operation: Operation) -> None:
-    project = operation.store.project
-    label = f"label={LABEL}project={project}"
-    listed = operation.cli.docker("ps", "-a", "--filter", label, "--format", "{{.ID}} {{.Names}}").text
-    ids = [line.split()[0] for line in listed.splitlines() if _is_leftover(line.split()[1], project)]
-    if ids:
-        operation.cli.docker("rm", "--force", *ids)
-
-
-def _is_leftover(name: str, project: str) -> bool:
-    """Whether a name is one that Compose gives a container before it takes an old one's place.
-
-    It puts twelve hexadecimal digits before the old name (compose pkg/compose/convergence.go), with which a project's
-    own name may begin too.
-    """
-    return bool(LEFTOVER.match(name)) and not name.startswith((f"{project}-", f"{project}_"))
-
-
 def _scene(operation: Operation, journal: Journal) -> Scene:
     release = operation.store.load(journal.to)
     last = operation.store.current()
@@ -106,7 +86,7 @@ def _cause_to_go_back(scene: Scene, journal: Journal, transaction: Transaction) 
     if missing:
         return f"Containers of {', '.join(missing)} are not those that it was to have."
     try:
-        settle_down(steps, transaction.manner, scene.cli)
+        settle_down(steps, scene.snapshot, transaction.manner, scene.cli)
         start_and_gate(scene.release, steps, transaction.manner, scene.cli, journal.services)
     except ComposeFailure as failure:
         return failure.message

@@ -65,7 +65,7 @@ class Manner:
         }
 
 
-def settle_down(steps: t.Sequence[Step], manner: Manner, cli: Cli, snapshot: Snapshot | None = None) -> None:
+def settle_down(steps: t.Sequence[Step], snapshot: Snapshot, manner: Manner, cli: Cli) -> None:
     """Stop what goes away or restarts, first: it may hold ports and names that others are about to get.
 
     And let what is paused go on: Compose fails on a paused container that a service which it creates depends on. What
@@ -77,7 +77,7 @@ def settle_down(steps: t.Sequence[Step], manner: Manner, cli: Cli, snapshot: Sna
         cli.docker("unpause", *paused)
     going = [each for step in steps if step.action == _step.REMOVE for each in step.containers]
     resting = [each for step in steps if step.action == _step.RESTART for each in step.containers]
-    joined = _joined_to_be_replaced(steps, snapshot) if snapshot else []
+    joined = _joined_to_be_replaced(steps, snapshot)
     if going or resting or joined:
         cli.docker(*compose.stop([*going, *resting, *joined], manner.stop_timeout))
     if going:

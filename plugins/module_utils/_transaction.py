@@ -25,6 +25,7 @@ from ansible_collections.strata.compose.plugins.module_utils import (
 )
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, as_failure
 from ansible_collections.strata.compose.plugins.module_utils._journal import Journal, JournalFile
+from ansible_collections.strata.compose.plugins.module_utils._leftovers import remove_leftovers
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
 from ansible_collections.strata.compose.plugins.module_utils._network_removal import (
     drop_networks,
@@ -136,7 +137,7 @@ def _switched(
 
     A way back stays one in the journal: its containers are not those of the release that the journal leads to.
     """
-    settle_down(steps, manner, scene.cli, scene.snapshot)
+    settle_down(steps, scene.snapshot, manner, scene.cli)
     drop_networks(scene.release, scene.made, scene.cli)
     snapshot = _created(scene, steps, manner)
     taken = (*steps, *_deed.unplanned_replacements(scene.snapshot, snapshot, steps))
@@ -209,6 +210,7 @@ def go_back(
     scene: Scene, last: Release, journal_file: JournalFile, journal: Journal, transaction: Transaction
 ) -> Switched:
     """Bring the last good release back by the same steps that bring any other."""
+    remove_leftovers(last.project, scene.cli)
     now_running = replace(scene, release=last).looked_at_again()
     earlier = scene_of_earlier(now_running, last)
     steps = [step for step in earlier.steps() if not _is_foreign(step, journal, last)]

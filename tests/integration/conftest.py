@@ -119,7 +119,7 @@ class Environment:
         labels = [f"com.docker.compose.project={self.project}", "com.docker.compose.oneoff=False"]
         if service:
             labels.append(f"com.docker.compose.service={service}")
-        found: list[Container] = self.engine.containers.list(all=True, filters={"label": labels})
+        found: list[Container] = self.engine.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
         return sorted(found, key=lambda each: str(each.name))
 
     def container(self, service: str) -> Container:

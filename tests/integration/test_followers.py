@@ -120,3 +120,23 @@ def test_a_done_job_in_the_network_of_a_changed_service_is_part_of_the_plan(envi
     assert outcome.actions == expected
     assert "warnings" not in outcome.result
     assert not environment.deploy().changed
+
+
+def test_containers_among_the_processes_of_another_are_replaced_with_it(environment: Environment) -> None:
+    """They end with it, and start again by their own restart policy while Compose replaces both."""
+
+    def layer(level: str) -> dict[str, object]:
+        variables = {"environment": {"LEVEL": level}}
+        after = {"depends_on": {"db": {"condition": "service_started", "restart": True}}}
+        joined = service(**after, pid="service:leader", restart="unless-stopped", deploy={"replicas": 3})
+        leader = service(**variables, depends_on=["db"])
+        return {"services": {"db": service(**variables, scale=2), "leader": leader, "joined": joined}}
+
+    environment.write("compose.yml", layer("1"))
+    environment.deploy()
+    for level in ("2", "3", "4"):
+        environment.write("compose.yml", layer(level))
+        assert environment.deploy().actions == {(name, "recreate") for name in ("db", "leader", "joined")}
+        modes = {each.attrs["HostConfig"]["PidMode"] for each in environment.containers("joined")}
+        assert modes == {f"container:{environment.container('leader').id}"}
+    assert not environment.deploy().changed

@@ -583,3 +583,18 @@ def test_two_at_once_never_collide(serving: Environment) -> None:
 
 def test_adhoc_runs_the_module_by_its_full_name() -> None:
     assert "project_dir" in adhoc("compose_env", {"environment": "dev"}).message
+
+
+def test_what_compose_left_half_made_is_not_in_the_way_back(environment: Environment) -> None:
+    """Compose gives a new container the old one's id and name until it takes its place; a failure leaves that name."""
+    environment.write("compose.yml", {"services": {"web": service(environment={"LEVEL": "1"})}})
+    environment.deploy()
+    old = environment.container("web")
+    labels = {"com.docker.compose.project": environment.project}
+    environment.engine.containers.create(IMAGE, name=f"{str(old.id)[:12]}_{old.name}", labels=labels)
+    environment.write("compose.yml", {"services": {"web": service(environment={"LEVEL": "2"})}})
+    outcome = environment.run()
+    assert outcome.result["state"] == "rolled_back", outcome.message
+    assert environment.variable("web", "LEVEL") == "1"
+    environment.deploy()
+    assert environment.variable("web", "LEVEL") == "2"

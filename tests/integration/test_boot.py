@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.integration.conftest import REPOSITORY, Environment, ansible_playbook, service
-from tests.integration.test_lock import deploying
+from tests.integration.test_lock import deploying, wait_for_free_lock
 from tests.integration.test_transactions import in_phase, require_consistent, state_of, wait_for
 
 
@@ -56,6 +56,7 @@ def cut_off(environment: Environment, second: dict[str, object], **options: obje
     with deploying(environment, **{"stable_for": 6, **options}) as process:
         wait_for(lambda: in_phase(environment, "gate") and environment.containers("web")[0].status == "running")
         process.send_signal(signal.SIGKILL)
+    wait_for_free_lock(environment)
     assert (state_of(environment) / "journal.json").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -51,6 +52,20 @@ def deploying(environment: Environment, **options: Any) -> Iterator[subprocess.P
         process.wait(60)
         assert process.stdout
         process.stdout.close()
+
+
+def wait_for_free_lock(environment: Environment) -> None:
+    """Until nobody holds the lock: a CLI that outlives its killed module does so for a moment."""
+
+    def free() -> bool:
+        with (state_of(environment) / "lock").open("r+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    wait_for(free)
 
 
 @contextmanager

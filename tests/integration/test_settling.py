@@ -12,7 +12,7 @@ import docker
 import pytest
 
 from tests.integration.conftest import IMAGE, Environment, service
-from tests.integration.test_lock import deploying
+from tests.integration.test_lock import deploying, wait_for_free_lock
 from tests.integration.test_transactions import SLOW_STOP, in_phase, require_consistent, state_of, wait_for
 
 GOOD = {"web": service(environment={"RELEASE": "one"}), "idle": service()}
@@ -37,6 +37,7 @@ def cut_off(environment: Environment, services: dict[str, Any], phase: str = "ga
     with deploying(environment, **{"stable_for": 6, **options}) as process:
         wait_for(lambda: in_phase(environment, phase) and environment.container("web").status == "running")
         process.send_signal(signal.SIGKILL)
+    wait_for_free_lock(environment)
     assert (state_of(environment) / "journal.json").exists()
 
 
@@ -184,6 +185,7 @@ def test_killed_roll_back_gives_the_users_tag_back(environment: Environment, eng
     with deploying(environment, state="rolled_back", stable_for=6) as process:
         wait_for(lambda: in_phase(environment, "roll back") and runs(environment, new))
         process.send_signal(signal.SIGKILL)
+    wait_for_free_lock(environment)
     environment.deploy(state="started", services=["web"])
     assert engine.images.get(tag).id == new
     assert environment.container("web").image.id == new

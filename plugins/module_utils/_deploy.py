@@ -12,6 +12,7 @@ import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils import _report, _step
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._mounts import noted
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene, scene_of
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
@@ -78,7 +79,7 @@ def made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Res
     proof = _require_init(scene, images, operation) if images or steps else None
     planned = (*externals, *images, *steps)
     compared = {"diff": _report.diff_of(scene.release, scene.made, planned)} if operation.diff else {}
-    compared.update(_warned(scene, steps, findings))
+    compared.update(_warned(expected, steps, findings))
     if operation.check:
         foreseen = [step.told() for step in (*externals, *_certain(images), *steps)]
         due = _init_due(scene.release, steps, proof, operation)
@@ -114,7 +115,7 @@ def _inputs(scene: Scene, operation: Operation) -> dict[str, t.Any]:
 
 def _warned(scene: Scene, steps: t.Sequence[Step], findings: Findings | None) -> dict[str, t.Any]:
     """What the preflight has to say, and what to know before containers are replaced."""
-    warnings = [*(findings.warnings if findings else ()), *_without_return(scene, steps)]
+    warnings = [*(findings.warnings if findings else ()), *_without_return(scene, steps), *scene.data_warnings(steps)]
     return {"warnings": warnings} if warnings else {}
 
 
@@ -182,7 +183,14 @@ def _is_settled(scene: Scene) -> bool:
         release.inputs,
         release.resolved_from,
     )
-    return is_known and not any(each.health == "starting" for each in scene.snapshot.containers)
+    is_starting = any(each.health == "starting" for each in scene.snapshot.containers)
+    return is_known and not is_starting and not _is_record_incomplete(scene)
+
+
+def _is_record_incomplete(scene: Scene) -> bool:
+    """Whether a version before this one has recorded less of the containers than this one goes by."""
+    kept = [name for name in scene.services & scene.made.keys() if scene.snapshot.of(name)]
+    return any(noted(scene.release.parts[name], scene.made[name]) for name in kept)
 
 
 def _carry_out(scene: Scene, acquired: t.Sequence[dict[str, str]], operation: Operation) -> Result:

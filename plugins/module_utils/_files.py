@@ -74,6 +74,28 @@ def size(path: str) -> int:
     return os.path.getsize(seen(path))
 
 
+def real_path(path: str) -> str:
+    """The path without symbolic links, as it is on the host or will be there."""
+    found = os.path.realpath(seen(path))
+    for overlay in _overlays:
+        place = os.path.realpath(overlay.mirror)
+        for start, real in ((place + overlay.roots[0], overlay.roots[-1]), (place, "")):
+            if found == start or found.startswith(f"{start}/"):
+                return real + found[len(start) :]
+    return found
+
+
+def identity_of_file(path: str) -> str | None:
+    """Device and inode of a regular file, ``None`` when there is no such file, empty when it is still to come."""
+    place = seen(path)
+    if not os.path.isfile(place):
+        return None
+    if mirror() and os.path.realpath(place).startswith(os.path.realpath(mirror()) + "/"):
+        return ""
+    found = os.stat(place)
+    return f"{found.st_dev}:{found.st_ino}"
+
+
 def replace_file(path: str, content: bytes, mode: int = 0o600) -> None:
     """Write beside ``path``, flush to the disk, rename over it; folders that are missing are made with 0700."""
     folder = os.path.dirname(path)

@@ -9,6 +9,8 @@ import posixpath
 import re
 import typing as t
 
+from ansible_collections.strata.compose.plugins.module_utils._mounts import sources_of
+
 WORDS = re.compile(r"[^\s\"',\[\]{}]+")
 QUOTED = re.compile(r"\"([^\"\n]*)\"|'([^'\n]*)'")
 FLOW = re.compile(r"[,\[\]{}]")
@@ -83,9 +85,12 @@ def files_of_service(model: t.Mapping[str, t.Any], service: str) -> set[str]:
 
     Whether a mounted path is a file at all is only known on the host, so folders are among them.
     """
-    definition = model["services"][service]
-    mounts = {mount["source"] for mount in definition.get("volumes") or () if mount.get("type") == "bind"}
-    return mounts | {
+    return sources_of(model["services"][service]) | granted_files(model, service)
+
+
+def granted_files(model: t.Mapping[str, t.Any], service: str) -> set[str]:
+    """The files behind a service's configs and secrets."""
+    return {
         entry["file"] for kind in ("configs", "secrets") for entry in granted(model, service, kind) if "file" in entry
     }
 

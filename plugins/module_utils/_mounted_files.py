@@ -20,7 +20,7 @@ Mount = t.Mapping[str, t.Any]
 
 def missing_files(release: Release, services: t.Iterable[str], made: t.Mapping[str, Made]) -> t.Iterator[str]:
     """What has to be on the engine's host before containers are created."""
-    recorded = {path for each in made.values() for path in each.files}
+    recorded = {path for each in made.values() for path in (*each.files, *(each.inodes or ()))}
     for service in services:
         for kind in ("configs", "secrets"):
             files = [each["file"] for each in granted(release.model, service, kind) if "file" in each]

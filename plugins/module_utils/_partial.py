@@ -25,11 +25,14 @@ def narrowed(wanted: Release, last: Release | None, left: t.Collection[str], sel
     model = {**wanted.model, "services": {**kept, **fresh}, **_sections(before, wanted.model, kept)}
     digests = {name: last.parts[name].files for name in kept} if last else {}
     parts = parts_of(model, {**digests, **{name: wanted.parts[name].files for name in fresh}})
-    hashes = {name: replace(parts[name], config_hash=wanted.parts[name].config_hash) for name in fresh}
+    looked_at = {
+        name: replace(parts[name], config_hash=wanted.parts[name].config_hash, mounts=wanted.parts[name].mounts)
+        for name in fresh
+    }
     return replace(
         wanted,
         model=model,
-        parts={**parts, **hashes},
+        parts={**parts, **looked_at},
         variables={**(last.variables if last else {}), **wanted.variables},
         resolved_from={**wanted.resolved_from, "only": sorted(selected)},
     )

@@ -20,7 +20,7 @@ from ansible_collections.strata.compose.plugins.module_utils._files import read_
 from ansible_collections.strata.compose.plugins.module_utils._incoming import Incoming
 
 if t.TYPE_CHECKING:
-    from ansible_collections.strata.compose.plugins.module_utils._release import Release
+    from ansible_collections.strata.compose.plugins.module_utils._release import Part, Release
 
 KEYS = ("/etc/machine-id", "/var/lib/dbus/machine-id", "/proc/sys/kernel/random/boot_id")
 """The first that there is. With the last one, a plan that is approved before a reboot counts no more after it."""
@@ -40,11 +40,18 @@ def _as_bytes(value: t.Any) -> bytes:
 def inputs_of(release: Release, images: t.Mapping[str, str], incoming: str | None) -> dict[str, str]:
     """The digests of services, files, and of what is still on the controller, by names to show."""
     services = {
-        f"service {name}": [part.definition, part.files, release.variables, images.get(part.image_name)]
+        f"service {name}": [part.definition, _contents(part), release.variables, images.get(part.image_name)]
         for name, part in release.parts.items()
     }
     files = {f"file {path}": content for path, content in release.inputs.items() if content is not None}
     return digests_of({**services, **files, **(_arriving(incoming) if incoming else {})})
+
+
+def _contents(part: Part) -> dict[str, t.Any]:
+    """What counts of files: not what a service, or anybody, writes into a file that is mounted writable."""
+    links, inodes = (part.mounts.links, part.mounts.inodes) if part.mounts else ({}, {})
+    files = {path: inodes.get(path) or content for path, content in part.files.items()}
+    return {"files": files, "links": links}
 
 
 def _arriving(packed: str) -> dict[str, t.Any]:

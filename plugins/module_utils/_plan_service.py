@@ -9,6 +9,7 @@ import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._differences import as_reason, changed_fields
 from ansible_collections.strata.compose.plugins.module_utils._model import is_done, may_complete
+from ansible_collections.strata.compose.plugins.module_utils._mounts import has_same_inputs, reason_of_inputs
 from ansible_collections.strata.compose.plugins.module_utils._step import (
     ABSENT_IMAGE,
     ASKED_FOR,
@@ -77,7 +78,8 @@ def is_done_in(release: Release, name: str, running: Snapshot, made: Made | None
 def is_same(part: Part, made: Made, running: Snapshot) -> bool:
     """Whether what is recorded was made from this definition, these files, and the image that the name means now."""
     image = running.images.get(part.image_name, made.image)
-    return (made.definition, made.files, made.image) == (part.definition, part.files, image)
+    is_same_kind = (made.definition, made.image) == (part.definition, image)
+    return is_same_kind and has_same_inputs(part, made)
 
 
 def _reason_to_recreate(
@@ -92,10 +94,7 @@ def _reason_to_recreate(
         return _reason_without_record(part, existing, image)
     if fields := changed_fields(made.definition, part.definition):
         return as_reason(fields)
-    contents = changed_fields(made.files, part.files)
-    if contents:
-        return f"content of {', '.join(contents)} changed"
-    return _reason_of_image(part, existing, image)
+    return reason_of_inputs(part, made) or _reason_of_image(part, existing, image)
 
 
 def _reason_of_image(part: Part, existing: t.Sequence[Container], image: str) -> str:

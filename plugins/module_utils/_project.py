@@ -52,6 +52,8 @@ class Project:
     """whether a profile that no service has is an error: not where an env file names it"""
     blank_variables: tuple[str, ...] = ()
     """names and patterns of variables that may be undefined"""
+    data_paths: tuple[str, ...] = ()
+    """mounted paths, and patterns of them, whose content is no input"""
 
     @property
     def base_directory(self) -> str:

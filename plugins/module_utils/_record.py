@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from ansible_collections.strata.compose.plugins.module_utils import _history, _images, _step
 from ansible_collections.strata.compose.plugins.module_utils._history import FAILED, GOOD, UNDER_WAY
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
+from ansible_collections.strata.compose.plugins.module_utils._mounts import has_same_inputs, noted
+from ansible_collections.strata.compose.plugins.module_utils._mounts_on_host import mounts_of
 from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
 from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options, Scene
@@ -89,7 +91,7 @@ def _made_now(scene: Scene, release: Release, name: str, is_replaced: bool, remo
     known = kept.containers if kept else {}
     if kept and not is_replaced and now_there.keys() <= known.keys():
         past = {each: how for each, how in known.items() if how == "completed" and each not in removed}
-        return replace(kept, containers={**past, **now_there})
+        return replace(kept, containers={**past, **now_there}, **noted(release.parts[name], kept))
     if now_there.keys().isdisjoint(scene.left):
         return made_of(release, scene.snapshot, name)
     proven = {each: how for each, how in now_there.items() if each in known}
@@ -110,7 +112,9 @@ def outcomes(snapshot: Snapshot, name: str) -> dict[str, str]:
 def made_of(release: Release, snapshot: Snapshot, name: str) -> Made:
     """The record that all containers of a service were made from this release."""
     part, build = release.parts[name], release.model["services"][name].get("build")
-    return Made(part.definition, part.files, snapshot.of(name)[0].image, outcomes(snapshot, name), build)
+    mounts = part.mounts or mounts_of(release.model, name)
+    image, containers = snapshot.of(name)[0].image, outcomes(snapshot, name)
+    return Made(part.definition, part.files, image, containers, build, mounts.links, mounts.inodes)
 
 
 def audited(folder: str, entry: t.Mapping[str, t.Any], result: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -142,7 +146,7 @@ def _has_same_contents(scene: Scene) -> bool:
     images = scene.snapshot.images
     return all(
         name in scene.made
-        and scene.made[name].files == part.files
+        and has_same_inputs(part, scene.made[name])
         and scene.made[name].image == images.get(part.image_name)
         for name, part in scene.release.parts.items()
         if part.replicas

@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.strata.compose.plugins.module_utils._inputs import granted
+from ansible_collections.strata.compose.plugins.module_utils._mounts import Mounts
 
 NOT_IN_CONTAINER = ("build", "pull_policy", "scale")
 """Keys of a service that no container is made from (compose pkg/compose/hash.go leaves them out too)."""
@@ -23,6 +24,8 @@ class Part:
     """path, or ``variable NAME``, to the SHA-256 of its content"""
     image_name: str
     replicas: int
+    mounts: Mounts | None = None
+    """what its mounts are on the host now, where that was looked at"""
     config_hash: str = ""
     """Compose's own hash, asked for only where containers exist that we have no record of"""
 
@@ -37,6 +40,9 @@ class Made:
     containers: t.Mapping[str, str]
     """container id to ``running`` or ``completed``: how the gate left it"""
     build: t.Mapping[str, t.Any] | None = None
+    links: t.Mapping[str, str] | None = None
+    """as in `Mounts`; ``None`` in records of older versions, like ``inodes``"""
+    inodes: t.Mapping[str, str] | None = None
 
     @property
     def has_completed(self) -> bool:

@@ -27,6 +27,8 @@ from ansible_collections.strata.compose.plugins.module_utils._compose_warnings i
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import digest
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json
+from ansible_collections.strata.compose.plugins.module_utils._mounts import Mounts, patterns_of
+from ansible_collections.strata.compose.plugins.module_utils._mounts_on_host import mounts_of
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
 from ansible_collections.strata.compose.plugins.module_utils._release import Part, Release, parts_of
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets, learning_of_failures
@@ -202,24 +204,27 @@ def _release(
         environment=project.environment,
         model=model,
         variables={name: value for name, value in variables.items() if name in carried},
-        parts=_parts(model, variables),
+        parts=_parts(project, model),
         resolved_from=key,
         inputs=inputs,
     )
 
 
-def _parts(model: dict[str, t.Any], variables: t.Mapping[str, str]) -> dict[str, Part]:
-    digests = {}
+def _parts(project: _project.Project, model: dict[str, t.Any]) -> dict[str, Part]:
+    digests: dict[str, dict[str, str]] = {}
+    mounts: dict[str, Mounts] = {}
+    patterns = patterns_of(project.data_paths, project.base_directory)
     for service in model.get("services") or {}:
-        digests[service] = file_digests(model, service)
+        mounts[service] = mounts_of(model, service, patterns)
+        digests[service] = file_digests(model, service, mounts[service].data)
         for name in _inputs.variables_of_service(model, service):
-            digests[service][f"variable {name}"] = _text_digest(variables.get(name))
-    return parts_of(model, digests)
+            digests[service][f"variable {name}"] = _text_digest(project.defined.get(name))
+    return {name: replace(part, mounts=mounts[name]) for name, part in parts_of(model, digests).items()}
 
 
-def file_digests(model: t.Mapping[str, t.Any], service: str) -> dict[str, str]:
-    """The SHA-256 of each file whose content reaches a service's containers."""
-    paths = sorted(_inputs.files_of_service(model, service))
+def file_digests(model: t.Mapping[str, t.Any], service: str, data: t.Collection[str]) -> dict[str, str]:
+    """The SHA-256 of each file whose content reaches a service's containers, without those that are ``data``."""
+    paths = sorted(_inputs.files_of_service(model, service) - set(data))
     found = {path: digest(path) for path in paths}
     return {path: value for path, value in found.items() if value is not None}
 

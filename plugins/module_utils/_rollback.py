@@ -15,6 +15,8 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 from ansible_collections.strata.compose.plugins.module_utils._inputs import files_of_service
 from ansible_collections.strata.compose.plugins.module_utils._journal import PREPARE, Journal, JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
+from ansible_collections.strata.compose.plugins.module_utils._mounts import patterns_of
+from ansible_collections.strata.compose.plugins.module_utils._mounts_on_host import with_mounts
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
@@ -42,11 +44,12 @@ def scene(operation: Operation) -> t.Iterator[Scene]:
     moved = {} if operation.check else _images.moved_tags(target, here)
     borrowed = {name: today for name, (_earlier, today) in moved.items()}
     then = replace(here, images={**here.images, **target.image_ids})
+    patterns = patterns_of(operation.options["data_paths"] or (), target.resolved_from["directory"])
     found = Scene(
         cli,
         store,
         last,
-        target,
+        with_mounts(target, patterns),
         then,
         Policy(),
         None,

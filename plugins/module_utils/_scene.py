@@ -11,10 +11,10 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.strata.compose.plugins.module_utils import _model, _origins, _plan, _step
+from ansible_collections.strata.compose.plugins.module_utils import _model, _mounts, _origins, _plan, _step
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._creation import differs_by_version
-from ansible_collections.strata.compose.plugins.module_utils._files import is_file
+from ansible_collections.strata.compose.plugins.module_utils._files import is_file, real_path
 from ansible_collections.strata.compose.plugins.module_utils._owner_record import require_own_containers
 from ansible_collections.strata.compose.plugins.module_utils._project import Project
 from ansible_collections.strata.compose.plugins.module_utils._pull_policy import ALLOWED
@@ -79,6 +79,13 @@ class Scene:
         hashed = with_config_hashes(self.release, self.snapshot, self.cli)
         return _plan.plan(hashed, self.snapshot, self.made, self.policy, self.selected)
 
+    def data_warnings(self, steps: t.Sequence[Step]) -> list[str]:
+        """What to know of changed files of the services that these steps leave as they are."""
+        replaced = {step.service for step in steps if step.action in _step.REPLACES}
+        kept = sorted(name for name in self.services - replaced if name in self.made and self.snapshot.of(name))
+        found = {name: _mounts.written_in_place(self.release.parts[name], self.made[name]) for name in kept}
+        return [_mounts.warning_of(name, paths) for name, paths in found.items() if paths]
+
     def with_images(self, steps: t.Sequence[Step]) -> Scene:
         """The scene as it will be when these images are here; one that is only looked for anew may stay the same."""
         sure = {self.release.parts[each.service].image_name for each in steps if each.reason != _step.ASKED_FOR}
@@ -142,10 +149,22 @@ def origins(
     """What was taken and why, for the result, and what to be warned of before a project is made."""
     own_name = _origins.own_name_of(project, texts_of(project, only_layers=True))
     sources = _origins.sources_of(project, options, own_name, release.findings.get("unused_profiles", ()), is_file)
+    if data := _data_sources(release):
+        sources["data_paths"] = data
     if last or own_name in (None, project.name) or _origins.is_name_chosen(project, options):
         return sources, []
     listed = cli.docker("ps", "--quiet", "--all", "--filter", f"label={LABEL}project={own_name}")
     return sources, [_origins.warning_of_name(project, str(own_name), bool(listed.text.strip()))]
+
+
+def _data_sources(release: Release) -> list[dict[str, str]]:
+    """The mounted files whose content is no input, and why."""
+    mounted = {path for part in release.parts.values() if part.mounts for path in part.mounts.data if is_file(path)}
+    of_the_kernel = {path for path in mounted if _mounts.is_of_the_kernel(real_path(path))}
+    return [
+        {"path": path, "why": "file of the kernel" if path in of_the_kernel else "option data_paths"}
+        for path in sorted(mounted)
+    ]
 
 
 def policy_of(options: Options) -> Policy:

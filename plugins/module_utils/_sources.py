@@ -97,6 +97,7 @@ def find_project(options: t.Mapping[str, t.Any]) -> _project.Project:
         defined=variables,
         requires_profiles=options["profiles"] is not None,
         blank_variables=tuple(options.get("blank_variables") or ()),
+        data_paths=tuple(options.get("data_paths") or ()),
     )
 
 

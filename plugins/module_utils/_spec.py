@@ -29,6 +29,7 @@ ENVIRONMENT: Spec = {
     "base_directory": {"type": "path"},
     "variables": {"type": "dict", "no_log": True},
     "blank_variables": {"type": "list", "elements": "str"},
+    "data_paths": {"type": "list", "elements": "str"},
     "docker_host": {"type": "str"},
     "state_dir": {"type": "path"},
     "command_timeout": {"type": "int", "default": 1800},
@@ -101,7 +102,7 @@ COMPOSE_ENV_INFO: Spec = {
 }
 
 COMPOSE_EXEC: Spec = {
-    **{name: option for name, option in ENVIRONMENT.items() if name not in ("services", "external")},
+    **{name: option for name, option in ENVIRONMENT.items() if name not in ("services", "external", "data_paths")},
     "service": {"type": "str", "required": True},
     "index": {"type": "int"},
     "argv": {"type": "list", "elements": "str"},
@@ -124,7 +125,7 @@ COMPOSE_EXEC: Spec = {
 }
 
 POSTGRES: Spec = {
-    **{name: option for name, option in ENVIRONMENT.items() if name not in RESOLUTION},
+    **{name: option for name, option in ENVIRONMENT.items() if name not in (*RESOLUTION, "data_paths")},
     **OWNERSHIP,
     "service": {"type": "str", "default": "postgres"},
     "database": {"type": "str", "required": True},

@@ -30,6 +30,7 @@ extends_documentation_fragment:
   - strata.compose._external
   - strata.compose._layers
   - strata.compose._resolution
+  - strata.compose._data_paths
   - strata.compose._operation
 attributes:
   check_mode:

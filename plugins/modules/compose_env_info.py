@@ -20,6 +20,7 @@ extends_documentation_fragment:
   - strata.compose._project
   - strata.compose._layers
   - strata.compose._resolution
+  - strata.compose._data_paths
 attributes:
   check_mode:
     description: Gathers the same in check mode.

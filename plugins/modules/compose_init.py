@@ -34,6 +34,7 @@ extends_documentation_fragment:
   - strata.compose._project
   - strata.compose._external
   - strata.compose._resolution
+  - strata.compose._data_paths
   - strata.compose._operation
 attributes:
   check_mode:

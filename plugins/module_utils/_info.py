@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import functools
 import typing as t
-from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _operations, _plan, _report, _step
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, allowed_environment, parsed_json
 from ansible_collections.strata.compose.plugins.module_utils._differences import masked_definition
+from ansible_collections.strata.compose.plugins.module_utils._digests import with_files_as_now
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._inputs import Use, uses_of_variables
 from ansible_collections.strata.compose.plugins.module_utils._lock_state import lock_told
 from ansible_collections.strata.compose.plugins.module_utils._mounts import patterns_of
-from ansible_collections.strata.compose.plugins.module_utils._mounts_on_host import with_mounts
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, fingerprint, is_secret_name
-from ansible_collections.strata.compose.plugins.module_utils._release import Part, Release
-from ansible_collections.strata.compose.plugins.module_utils._resolve import file_digests, require_services, resolved
+from ansible_collections.strata.compose.plugins.module_utils._release import Release
+from ansible_collections.strata.compose.plugins.module_utils._resolve import require_services, resolved
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
@@ -179,9 +178,7 @@ def _drift(subject: Subject) -> Rows:
             f"project {subject.name} was not deployed by strata.compose yet: there is no drift to tell."
         )
     patterns = patterns_of(subject.options["data_paths"] or (), release.resolved_from["directory"])
-    looked_at = with_mounts(release, patterns)
-    parts = {name: replace(part, files=_as_now(release, name, part)) for name, part in looked_at.parts.items()}
-    steps = _plan.plan(replace(release, parts=parts), subject.snapshot, release.made, _step.Policy())
+    steps = _plan.plan(with_files_as_now(release, patterns), subject.snapshot, release.made, _step.Policy())
     services = subject.options["services"]
     return [step.told() for step in steps if services is None or step.service in services]
 
@@ -189,12 +186,6 @@ def _drift(subject: Subject) -> Rows:
 def _lock(subject: Subject) -> dict[str, t.Any]:
     """Needs no engine: it may be one that does not answer that keeps the lock held."""
     return lock_told(subject.store.folder)
-
-
-def _as_now(release: Release, name: str, part: Part) -> dict[str, str]:
-    """The digests of a part's files as they are now; values of variables are those that were deployed."""
-    variables = {key: value for key, value in part.files.items() if key.startswith("variable ")}
-    return {**variables, **file_digests(release.model, name, part.mounts.data if part.mounts else ())}
 
 
 GATHERERS: dict[str, t.Callable[[Subject], t.Any]] = {

@@ -16,6 +16,10 @@ from dataclasses import asdict, dataclass, field, replace
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import read_record, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._mounts import Mounts
+
+if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._release import Part, Release
 
 PREPARE, SWITCH, GATE, BACK = "prepare", "switch", "gate", "roll back"
 
@@ -36,12 +40,33 @@ class Journal:
     """whose containers are replaced"""
     containers: t.Mapping[str, t.Sequence[str]] = field(default_factory=dict)
     """container ids by service after the replacement"""
+    inputs: t.Mapping[str, t.Mapping[str, t.Mapping[str, str]]] = field(default_factory=dict)
+    """what of the host the replacements were made from, by service; see `inputs_of`"""
     tags: t.Mapping[str, str] = field(default_factory=dict)
     """image names that stand for an older image for a while, with the image that they belong to"""
     added: tuple[str, ...] = ()
     """services that had no container before; going back removes theirs"""
     gate: t.Mapping[str, t.Any] = field(default_factory=dict)
     """how the switch is judged, as fields of a ``Manner``: whoever settles it judges it in the same way"""
+
+
+def inputs_of(part: Part) -> dict[str, t.Mapping[str, str]]:
+    """The files that containers get which are made from a part now, as a journal keeps them."""
+    mounts = part.mounts or Mounts()
+    return {"files": part.files, "links": mounts.links, "inodes": mounts.inodes}
+
+
+def with_inputs(release: Release, journal: Journal) -> Release:
+    """The release with the files that its containers were made from: it is stored with those of the one before."""
+    known = {name: part for name, part in release.parts.items() if name in journal.inputs}
+    parts = {name: _with_inputs(part, **journal.inputs[name]) for name, part in known.items()}
+    return replace(release, parts={**release.parts, **parts})
+
+
+def _with_inputs(
+    part: Part, files: t.Mapping[str, str], links: t.Mapping[str, str], inodes: t.Mapping[str, str]
+) -> Part:
+    return replace(part, files=files, mounts=Mounts(links, inodes))
 
 
 class JournalFile:

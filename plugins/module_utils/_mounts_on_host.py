@@ -7,15 +7,11 @@ from __future__ import annotations
 
 import posixpath
 import typing as t
-from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _mounts
 from ansible_collections.strata.compose.plugins.module_utils._files import identity_of_file, real_path
 from ansible_collections.strata.compose.plugins.module_utils._inputs import granted_files
 from ansible_collections.strata.compose.plugins.module_utils._mounts import Mounts
-
-if t.TYPE_CHECKING:
-    from ansible_collections.strata.compose.plugins.module_utils._release import Release
 
 
 def mounts_of(model: t.Mapping[str, t.Any], name: str, patterns: t.Iterable[str] = ()) -> Mounts:
@@ -30,11 +26,3 @@ def mounts_of(model: t.Mapping[str, t.Any], name: str, patterns: t.Iterable[str]
     own = _mounts.writable_sources_of(definition) - inputs - of_the_kernel
     inodes = {path: inode for path in sorted(own) if (inode := identity_of_file(path)) is not None}
     return Mounts(links, inodes, frozenset(data))
-
-
-def with_mounts(release: Release, patterns: t.Iterable[str] = ()) -> Release:
-    """A stored release with what its mounts are now."""
-    parts = {
-        name: replace(part, mounts=mounts_of(release.model, name, patterns)) for name, part in release.parts.items()
-    }
-    return replace(release, parts=parts)

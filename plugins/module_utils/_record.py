@@ -16,11 +16,14 @@ from ansible_collections.strata.compose.plugins.module_utils._history import FAI
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
 from ansible_collections.strata.compose.plugins.module_utils._mounts import has_same_inputs, noted
 from ansible_collections.strata.compose.plugins.module_utils._mounts_on_host import mounts_of
-from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
+from ansible_collections.strata.compose.plugins.module_utils._release import Made, Part, Release
 from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options, Scene
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
+
+STARTS = frozenset({*_step.REPLACES, _step.START, _step.RESTART})
+"""The actions with which containers get the files that they mount as they are then."""
 
 
 @dataclass(frozen=True)
@@ -77,27 +80,51 @@ def made_now(scene: Scene, release: Release, steps: t.Sequence[Step]) -> dict[st
     """What the containers of each service were made from, after the steps; only what is proven is recorded."""
     made = {name: each for name, each in scene.made.items() if name in release.parts}
     replaced = {step.service for step in steps if step.action in _step.REPLACES}
+    started = {each for step in steps if step.action in STARTS for each in step.containers}
     removed = {each for step in steps if step.action == _step.REMOVE for each in step.containers}
-    for name in (scene.services | replaced) & release.parts.keys():
+    touched = {step.service for step in steps if step.action in STARTS}
+    for name in (scene.services | touched) & release.parts.keys():
         if scene.snapshot.of(name):
-            made[name] = _made_now(scene, release, name, name in replaced, removed)
+            made[name] = _made_now(scene, release, name, name in replaced, removed, started)
         elif name in release.made:
             made[name] = _without(release.made[name], removed)
     return made
 
 
-def _made_now(scene: Scene, release: Release, name: str, is_replaced: bool, removed: t.Collection[str]) -> Made:
-    kept, now_there = scene.made.get(name), outcomes(scene.snapshot, name)
+def _made_now(
+    scene: Scene,
+    release: Release,
+    name: str,
+    is_replaced: bool,
+    removed: t.Collection[str],
+    started: t.Collection[str],
+) -> Made:
+    kept, now_there, part = scene.made.get(name), outcomes(scene.snapshot, name), release.parts[name]
     known = kept.containers if kept else {}
+    anew = made_of(release, scene.snapshot, name)
+    fresh = {each for each in now_there if each in started or each not in known}
     if kept and not is_replaced and now_there.keys() <= known.keys():
         past = {each: how for each, how in known.items() if how == "completed" and each not in removed}
-        return replace(kept, containers={**past, **now_there}, **noted(release.parts[name], kept))
+        made = replace(kept, containers={**past, **now_there}, **noted(part, kept))
+        return _with_their_files(made, kept, anew, fresh, part)
     if now_there.keys().isdisjoint(scene.left):
-        return made_of(release, scene.snapshot, name)
+        return _with_their_files(anew, kept, anew, fresh, part)
     proven = {each: how for each, how in now_there.items() if each in known}
-    unproven = made_of(release, scene.snapshot, name)
-    meant = scene.snapshot.images.get(release.parts[name].image_name, unproven.image)
-    return replace(kept or replace(unproven, image=meant), containers=proven)
+    meant = scene.snapshot.images.get(part.image_name, anew.image)
+    return replace(kept or replace(anew, image=meant), containers=proven)
+
+
+def _with_their_files(made: Made, kept: Made | None, anew: Made, fresh: t.Collection[str], part: Part) -> Made:
+    """The record with the files that its containers have; the ``fresh`` ones were made or started now.
+
+    They have other ones than the others, when an earlier release has come back and its files have not: one record
+    cannot say both, so the fresh containers are left out of it, and not proven.
+    """
+    if kept is None or made.containers.keys() <= set(fresh):
+        return replace(made, files=anew.files, links=anew.links, inodes=anew.inodes)
+    if has_same_inputs(part, kept):
+        return made
+    return replace(kept, containers={each: how for each, how in made.containers.items() if each not in fresh})
 
 
 def _without(made: Made, removed: t.Collection[str]) -> Made:

@@ -24,6 +24,7 @@ from ansible_collections.strata.compose.plugins.module_utils._compose_warnings i
     warnings_in,
     without_warnings,
 )
+from ansible_collections.strata.compose.plugins.module_utils._digests import file_digests
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import digest
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json
@@ -220,13 +221,6 @@ def _parts(project: _project.Project, model: dict[str, t.Any]) -> dict[str, Part
         for name in _inputs.variables_of_service(model, service):
             digests[service][f"variable {name}"] = _text_digest(project.defined.get(name))
     return {name: replace(part, mounts=mounts[name]) for name, part in parts_of(model, digests).items()}
-
-
-def file_digests(model: t.Mapping[str, t.Any], service: str, data: t.Collection[str]) -> dict[str, str]:
-    """The SHA-256 of each file whose content reaches a service's containers, without those that are ``data``."""
-    paths = sorted(_inputs.files_of_service(model, service) - set(data))
-    found = {path: digest(path) for path in paths}
-    return {path: value for path, value in found.items() if value is not None}
 
 
 def _text_digest(value: str | None) -> str:

@@ -11,12 +11,13 @@ import typing as t
 from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _history, _images
+from ansible_collections.strata.compose.plugins.module_utils._digests import digest_if_readable, with_files_as_now
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._inputs import files_of_service
 from ansible_collections.strata.compose.plugins.module_utils._journal import PREPARE, Journal, JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
+from ansible_collections.strata.compose.plugins.module_utils._model import is_past
 from ansible_collections.strata.compose.plugins.module_utils._mounts import patterns_of
-from ansible_collections.strata.compose.plugins.module_utils._mounts_on_host import with_mounts
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
@@ -49,7 +50,7 @@ def scene(operation: Operation) -> t.Iterator[Scene]:
         cli,
         store,
         last,
-        with_mounts(target, patterns),
+        _as_made_now(target, patterns),
         then,
         Policy(),
         None,
@@ -104,6 +105,12 @@ def _target(store: ReleaseStore, last: Release, number: int | None) -> Release:
     if earlier is None:
         raise ComposeFailure(f"there is no good release before {last.number}, the current one. Nothing was changed.")
     return store.load(earlier)
+
+
+def _as_made_now(target: Release, patterns: t.Iterable[str]) -> Release:
+    """The release with the files that its containers would get now; what had done its work is not made again."""
+    parts = with_files_as_now(target, tuple(patterns), digest_if_readable).parts
+    return replace(target, parts={name: target.parts[name] if is_past(target, name) else parts[name] for name in parts})
 
 
 def _require_all(target: Release, images: t.Mapping[str, str]) -> None:

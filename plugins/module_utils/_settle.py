@@ -9,8 +9,9 @@ import typing as t
 from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _images, _journal, _plan, _record, _step
+from ansible_collections.strata.compose.plugins.module_utils._digests import digest_if_readable, with_files_as_now
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._journal import Journal, JournalFile
+from ansible_collections.strata.compose.plugins.module_utils._journal import Journal, JournalFile, with_inputs
 from ansible_collections.strata.compose.plugins.module_utils._leftovers import remove_leftovers
 from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
@@ -65,7 +66,7 @@ def _transaction_of(operation: Operation, journal: Journal) -> Transaction:
 
 
 def _scene(operation: Operation, journal: Journal) -> Scene:
-    release = operation.store.load(journal.to)
+    release = with_inputs(operation.store.load(journal.to), journal)
     last = operation.store.current()
     for each in (release, last):
         if each:
@@ -85,6 +86,7 @@ def _cause_to_go_back(scene: Scene, journal: Journal, transaction: Transaction) 
     missing = sorted({step.service for step in steps if step.action in (*_step.REPLACES, _step.REMOVE)})
     if missing:
         return f"Containers of {', '.join(missing)} are not those that it was to have."
+    now_started = with_files_as_now(scene.release, digest_of=digest_if_readable)
     try:
         settle_down(steps, scene.snapshot, transaction.manner, scene.cli)
         start_and_gate(scene.release, steps, transaction.manner, scene.cli, journal.services)
@@ -92,7 +94,7 @@ def _cause_to_go_back(scene: Scene, journal: Journal, transaction: Transaction) 
         return failure.message
     after = scene.looked_at_again()
     recorded = replace(after, last=replace(scene.release, made=made))
-    _record.committed(recorded, scene.release, (), transaction.began, transaction.author)
+    _record.committed(recorded, now_started, steps, transaction.began, transaction.author)
     return ""
 
 

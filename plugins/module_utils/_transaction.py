@@ -23,8 +23,9 @@ from ansible_collections.strata.compose.plugins.module_utils import (
     _step,
     _undone,
 )
+from ansible_collections.strata.compose.plugins.module_utils._digests import as_made_now
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, as_failure
-from ansible_collections.strata.compose.plugins.module_utils._journal import Journal, JournalFile
+from ansible_collections.strata.compose.plugins.module_utils._journal import Journal, JournalFile, inputs_of
 from ansible_collections.strata.compose.plugins.module_utils._leftovers import remove_leftovers
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
 from ansible_collections.strata.compose.plugins.module_utils._network_removal import (
@@ -100,7 +101,8 @@ def carry_out(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -
     except Exception as error:  # Whatever it is, the last good release has to serve again.
         raise _taken_back(scene, as_failure(error), journal_file, journal, transaction) from error
     try:
-        final = _record.committed(switched.scene, release, switched.steps, transaction.began, transaction.author)
+        made = switched.scene.release
+        final = _record.committed(switched.scene, made, switched.steps, transaction.began, transaction.author)
     except ComposeFailure as failure:
         raise _undone.unrecorded(switched.scene, failure) from failure
     journal_file.close()
@@ -137,6 +139,7 @@ def _switched(
 
     A way back stays one in the journal: its containers are not those of the release that the journal leads to.
     """
+    scene = replace(scene, release=as_made_now(scene.release))
     settle_down(steps, scene.snapshot, manner, scene.cli)
     drop_networks(scene.release, scene.made, scene.cli)
     snapshot = _created(scene, steps, manner)
@@ -144,7 +147,8 @@ def _switched(
     replaced = {*journal.services, *_replaced(taken)}
     phase = _journal.BACK if journal.phase == _journal.BACK else _journal.GATE
     ids = {name: [each.id for each in snapshot.of(name)] for name in snapshot.services}
-    journal_file.advance(journal, phase=phase, containers=ids, services=tuple(sorted(replaced)))
+    inputs = {name: inputs_of(part) for name, part in scene.release.parts.items() if name in replaced}
+    journal_file.advance(journal, phase=phase, containers=ids, inputs=inputs, services=tuple(sorted(replaced)))
     start_and_gate(scene.release, taken, manner, scene.cli)
     after = scene.looked_at_again()
     return Switched(after, taken, tuple(_deed.differences(scene.snapshot, after.snapshot, steps)))
@@ -209,7 +213,10 @@ def _without_return(scene: Scene, cause: ComposeFailure) -> ComposeFailure:
 def go_back(
     scene: Scene, last: Release, journal_file: JournalFile, journal: Journal, transaction: Transaction
 ) -> Switched:
-    """Bring the last good release back by the same steps that bring any other."""
+    """Bring the last good release back by the same steps that bring any other.
+
+    Its files may be those of the release that failed: what its containers get now is what is recorded of them.
+    """
     remove_leftovers(last.project, scene.cli)
     now_running = replace(scene, release=last).looked_at_again()
     earlier = scene_of_earlier(now_running, last)
@@ -223,8 +230,8 @@ def go_back(
     with _images.tags_as_before(scene.cli, moved, contextlib.nullcontext()):
         _drop_networks_of_failed(scene, journal, last, steps)
         switched = _switched(earlier, steps, journal_file, journal, manner)
-    after = scene_of_earlier(switched.scene, last)
-    _record.committed(after, last, switched.steps, transaction.began, transaction.author)
+    after = scene_of_earlier(switched.scene, switched.scene.release)
+    _record.committed(after, after.release, switched.steps, transaction.began, transaction.author)
     return replace(switched, scene=after)
 
 

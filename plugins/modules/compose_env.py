@@ -53,7 +53,9 @@ options:
         that.
       - V(built) builds the images of services that have a C(build) section. V(pulled) pulls the others, but
         not those whose C(pull_policy) is C(never) or C(build). Neither touches containers.
-      - V(rolled_back) brings back the release that the current one replaced, or O(release). It needs no registry.
+      - V(rolled_back) brings back the release that the current one replaced, or O(release). It needs no registry. A
+        release keeps no files that its services mount, so its containers get those that are there now. Put the old
+        ones back first where they matter.
     type: str
     choices: [present, absent, started, stopped, restarted, built, pulled, rolled_back]
     default: present

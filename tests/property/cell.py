@@ -174,10 +174,24 @@ class Cell:
         yield from oracle.serves(before, after)
         if self.current is not None:
             yield from oracle.is_the_release(self.releases[self.current], after, old, "not back")
+        failed = self.project.document
         self.project.write(old)
         if self.is_settled:
-            yield from self._second_run(LAST, options_of(LAST, old), after)
+            yield from self._files_are_back(oracle.made_with_other_files(failed, old, before, after), old)
+            yield from self._second_run(LAST, options_of(LAST, old), self.project.look())
             yield from self.project.stale_files(set(active(old)))
+
+    def _files_are_back(self, others: set[str], old: Document) -> Iterator[str]:
+        """What went back while the failed release's files were there is made anew with the old ones, and no more."""
+        if not others:
+            return
+        stale = {name for name in others if any(self.project.stale_files({name}))}
+        outcome = self._run("files are back", options_of(LAST, old))
+        if outcome.failed:
+            yield f"failed: {outcome.message}"
+            return
+        yield from oracle.gets_its_files_back(old, stale, others, outcome.result["actions"])
+        self._remember(LAST, outcome, self._look("files are back"))
 
     def _plain_up(self) -> Iterator[str]:
         """Compose itself has nothing to recreate, and what it has done needs nothing from us."""

@@ -9,7 +9,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from tests.property.case import Document
-from tests.property.document import active, dependencies, has_health, is_one_shot, leaders, replicas, services
+from tests.property.document import (
+    active,
+    closure,
+    dependencies,
+    has_health,
+    is_one_shot,
+    leaders,
+    mounted,
+    replicas,
+    services,
+)
 from tests.property.witness import Seen, Sight, deeds
 
 Actions = Iterable[Mapping[str, Any]]
@@ -151,6 +161,32 @@ def nothing_changed(before: Sight, after: Sight, what: str) -> Iterator[str]:
     done = {each for each in deeds(before, after) if each[1] != "stop"}
     if done:
         yield f"{what}: {sorted(done)}"
+
+
+def made_with_other_files(failed: Document, now: Document, before: Sight, after: Sight) -> set[str]:
+    """The services that were made or started while a file that they mount had another content than it has now."""
+    return {
+        name
+        for name, service in active(now).items()
+        if any(failed["files"].get(each) != now["files"][each] for each in mounted(now, service).values())
+        and any(not _is_same_run(each, before) for each in _of(after, name))
+    }
+
+
+def _is_same_run(container: Seen, before: Sight) -> bool:
+    then = before.get(container.id)
+    return then is not None and then.started == container.started
+
+
+def gets_its_files_back(
+    document: Document, stale: Collection[str], others: Collection[str], told: Actions
+) -> Iterator[str]:
+    """Services with ``stale`` files are recreated; ``others`` may be, and with any of them what depends on it."""
+    done = on_containers(told)
+    yield from (f"stale: {name} was not recreated" for name in sorted(stale) if (name, "recreate") not in done)
+    for name, action in sorted(done):
+        if closure(document, (name,)).isdisjoint(others):
+            yield f"more than the files: {action} {name}"
 
 
 def is_the_release(

@@ -205,3 +205,18 @@ def test_what_stands_still_is_a_violation() -> None:
         assert kinds(oracle.is_what_layers_say(a_document(), {**both, "1": broken})) == ["state"]
     assert kinds(oracle.is_what_layers_say(a_document(), {"1": SEEN})) == ["number"]
     assert kinds(oracle.none_is_left_created({"1": replace(SEEN, state="created")})) == ["left created"]
+
+
+def test_only_what_was_made_with_other_files_is_made_anew_when_they_are_back() -> None:
+    document = applied(a_document(), (Change(("layer", "services", "web", "volumes"), ["./a.txt:/a"]),))
+    document = applied(document, (Change(("files", "a.txt"), "one"),))
+    failed = applied(document, (Change(("files", "a.txt"), "two"),))
+    then, now = {"1": SEEN}, {"2": replace(SEEN, id="2")}
+    assert oracle.made_with_other_files(failed, document, then, now) == {"web"}
+    assert oracle.made_with_other_files(document, document, then, now) == set()
+    assert oracle.made_with_other_files(failed, document, then, then) == set()
+    assert oracle.made_with_other_files(failed, document, then, {"1": replace(SEEN, started="t9")}) == {"web"}
+    anew, other = {"service": "web", "action": "recreate"}, {"service": "db", "action": "recreate"}
+    assert kinds(oracle.gets_its_files_back(document, {"web"}, {"web"}, [anew])) == []
+    assert kinds(oracle.gets_its_files_back(document, {"web"}, {"web"}, [])) == ["stale"]
+    assert kinds(oracle.gets_its_files_back(document, {"web"}, {"web"}, [anew, other])) == ["more than the files"]

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ansible_collections.strata.compose.plugins.module_utils import _digests
+from ansible_collections.strata.compose.plugins.module_utils._digests import with_files_as_now
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release, parts_of
 from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
@@ -163,3 +165,23 @@ def test_a_release_that_is_incomplete_is_named(store):
     Path(store.path(1, "compose.json")).unlink()
     with pytest.raises(ComposeFailure, match=r"release 1 has no .*/0001/compose\.json"):
         store.load(1)
+
+
+def test_what_is_made_from_a_stored_release_now_has_the_files_of_now():
+    """The values of variables it keeps; a folder has no digest, nor has what is missing."""
+    mounts = [{"type": "bind", "source": path, "target": path} for path in ("/a", "/b", "/folder")]
+    model = {"name": "shop-prod", "services": {"web": {"volumes": mounts}, "db": {}}}
+    files = {"web": {"/a": "then", "/b": "then", "variable PASSWORD": "d2"}}
+    release = Release("shop-prod", "prod", model, {}, parts_of(model, files), {}, {})
+    now = with_files_as_now(release, digest_of={"/a": "now"}.get)
+    assert now.parts["web"].files == {"/a": "now", "variable PASSWORD": "d2"}
+    assert now.parts["db"].files == {}
+    assert now.made == release.made
+
+
+def test_a_file_that_cannot_be_read_is_none_that_was_recorded(monkeypatch):
+    def refused(path):
+        raise ComposeFailure(f"{path} cannot be read: Permission denied.")
+
+    monkeypatch.setattr(_digests, "digest", refused)
+    assert _digests.digest_if_readable("/a") == _digests.UNREADABLE

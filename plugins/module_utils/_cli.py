@@ -102,7 +102,7 @@ class Cli:
         argv: t.Sequence[str],
         *,
         stdin: bytes | t.IO[bytes] | None = None,
-        timeout: int | None = None,
+        timeout: float | None = None,
         accept: t.Container[int] | None = (0,),
         variables: t.Mapping[str, str] | None = None,
         into: tuple[t.IO[bytes], t.IO[bytes]] | None = None,
@@ -201,19 +201,21 @@ def _ended_on_failure(process: subprocess.Popen[bytes]) -> t.Iterator[subprocess
         raise
 
 
-def _collected(process: subprocess.Popen[bytes], argv: t.Sequence[str], stdin: bytes | None, seconds: int) -> Completed:
+def _collected(
+    process: subprocess.Popen[bytes], argv: t.Sequence[str], stdin: bytes | None, seconds: float
+) -> Completed:
     """What the process leaves; raises `ComposeFailure` when it takes longer than ``seconds``."""
     try:
         output, errors = process.communicate(stdin, timeout=seconds)
     except subprocess.TimeoutExpired:
         raise ComposeFailure(
-            f"`{_shown(argv)}` was ended after {seconds} s without a result: raise the timeout if it needs longer.",
+            f"`{_shown(argv)}` was ended after {seconds:g} s without a result: raise the timeout if it needs longer.",
             error_kind="timeout",
         ) from None
     return Completed(tuple(argv), process.returncode, output or b"", errors or b"")
 
 
-def _sleep_until_end(process: subprocess.Popen[bytes], seconds: int) -> None:
+def _sleep_until_end(process: subprocess.Popen[bytes], seconds: float) -> None:
     """Wait without looking: `Popen.wait` with a timeout looks every 50 ms, the kernel can tell at once (Linux 5.3)."""
     with contextlib.suppress(AttributeError, OSError):
         descriptor = os.pidfd_open(process.pid)

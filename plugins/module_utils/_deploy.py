@@ -11,6 +11,11 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils import _report, _step
+from ansible_collections.strata.compose.plugins.module_utils._application_gate_change import (
+    gate_changed,
+    require_answers,
+    with_gate_in_diff,
+)
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._mounts import noted
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
@@ -78,12 +83,18 @@ def made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Res
     externals = findings.steps if findings else ()
     proof = _require_init(scene, images, operation) if images or steps else None
     planned = (*externals, *images, *steps)
-    compared = {"diff": _report.diff_of(scene.release, scene.made, planned)} if operation.diff else {}
+    compared: Result = {}
+    if operation.diff:
+        compared["diff"] = with_gate_in_diff(_report.diff_of(scene.release, scene.made, planned), scene)
     compared.update(_warned(expected, steps, findings))
     if operation.check:
         foreseen = [step.told() for step in (*externals, *_certain(images), *steps)]
         due = _init_due(scene.release, steps, proof, operation)
-        return {**told(scene, [*foreseen, *due], scene.last), **compared, **_inputs(scene, operation)}
+        return {
+            **told(scene, [*foreseen, *due, *gate_changed(scene)], scene.last),
+            **compared,
+            **_inputs(scene, operation),
+        }
     if not images and not steps and _is_settled(expected):
         return {**told(scene, (), scene.last), **compared}
     acquired = _acquired(scene, images)
@@ -178,10 +189,11 @@ def _init_due(
 def _is_settled(scene: Scene) -> bool:
     """Whether nothing has to be awaited or written: the case that has to be fast, for most runs change nothing."""
     last, release = scene.last, scene.release
-    is_known = last is not None and (last.model, last.inputs, last.resolved_from) == (
+    is_known = last is not None and (last.model, last.inputs, last.resolved_from, last.gate) == (
         release.model,
         release.inputs,
         release.resolved_from,
+        release.gate,
     )
     is_starting = any(each.health == "starting" for each in scene.snapshot.containers)
     return is_known and not is_starting and not _is_record_incomplete(scene)
@@ -203,13 +215,13 @@ def _carry_out(scene: Scene, acquired: t.Sequence[dict[str, str]], operation: Op
     if not steps:
         after, release = _kept(scene, transaction)
         between = _report.actions_between(scene.snapshot, after.snapshot, steps)
-        return told(after, [*acquired, *between], release)
+        return told(after, [*acquired, *between, *gate_changed(scene)], release)
     due = _init_due(scene.release, steps, proof, operation)
     switched = _transaction.carry_out(scene, steps, transaction)
     after = switched.scene
     between = _report.actions_between(scene.snapshot, after.snapshot, steps)
     warned = {"warnings": list(switched.differences)} if switched.differences else {}
-    return {**told(after, [*acquired, *between, *due], after.release), **warned}
+    return {**told(after, [*acquired, *between, *due, *gate_changed(scene)], after.release), **warned}
 
 
 def _kept(scene: Scene, transaction: Transaction) -> tuple[Scene, Release]:
@@ -221,6 +233,7 @@ def _kept(scene: Scene, transaction: Transaction) -> tuple[Scene, Release]:
     if starting and transaction.manner.wait:
         bring_up(scene.release, (), starting, transaction.manner, scene.cli)
         scene = scene.looked_at_again()
+    require_answers(scene, transaction.manner, transaction.began)
     release = _record.stored(scene, transaction.author)
     _transaction.keep_init(release, transaction)
     return scene, _record.committed(scene, release, (), transaction.began, transaction.author)

@@ -15,6 +15,7 @@ import typing as t
 from ansible_collections.strata.compose.plugins.module_utils import _command
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._command import Options
+from ansible_collections.strata.compose.plugins.module_utils._end_inside import end_inside
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
@@ -185,18 +186,7 @@ def _told_late(session: Session, failure: ComposeFailure, end: t.Callable[[], st
 
 
 def _end_inside(session: Session, container: str) -> str:
-    """Kill the command's processes in a container that lives on, for the engine lets them run without their client.
-
-    Root with privileges can tell them all. Elsewhere a user can tell only those of its own.
-    """
-    script = ("sh", "-c", _command.END_ALL, "sh", f"{MARK}={session.token}")
-    own = compose.manner_of_command(session.command.user, None, False)
-    ways = ((("--privileged", "--user", "0"), "It was ended."), (own, "It was ended as far as it ran as its own user."))
-    for options, told in ways:
-        ended = session.cli.docker("exec", *options, container, *script, accept=None, timeout=30)
-        if ended.rc == 0 and ended.output:
-            return told
-    return "It was not found in the container, which takes sh and grep there, so it may go on."
+    return end_inside(container, f"{MARK}={session.token}", session.command.user, session.cli)
 
 
 def _removed(session: Session, name: str) -> str:

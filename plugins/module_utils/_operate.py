@@ -64,9 +64,17 @@ def start(operation: Operation) -> Result:
         with brought_to_an_end(operation, touched, steps):
             manner = replace(operation.transaction().manner, stays=_plan.staying(release.made, everything))
             settle_down(steps, everything, manner, operation.cli)
-            start_and_gate(release, steps, manner, operation.cli)
+            start_and_gate(_asked_for(release, everything, steps, meant), steps, manner, operation.cli)
     result = told(operation, touched, steps)
     return {**result, "actions": [*result["actions"], *due.told()]} if due else result
+
+
+def _asked_for(release: Release, before: Snapshot, steps: t.Sequence[Step], meant: t.Collection[str] | None) -> Release:
+    """The release with what its application can be asked: from the host only when all of it is started."""
+    resting = {each.service for each in before.containers if not each.is_running and not each.has_completed}
+    if meant is None or not resting - {step.service for step in steps}:
+        return release
+    return replace(release, gate=tuple(each for each in release.gate if each["service"]))
 
 
 @contextlib.contextmanager

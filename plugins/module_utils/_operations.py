@@ -65,6 +65,7 @@ class Operation:
             stop_timeout=options["timeout"],
             cancelled=lambda: cancellation.failure("") if cancellation.by else None,
             init=self.init_in_switch(),
+            redactor=self.redactor,
         )
         author = replace(Author.from_options(options), init=proof.history if proof else ())
         return replace(Transaction.begin(manner, author, cancellation), init=proof.scene if proof else None)

@@ -52,6 +52,15 @@ class Output:
         """The end of standard error, unmasked."""
         return _tail(self._streams["stderr"], MARGIN).decode("utf-8", "replace")
 
+    def end(self, maximum: int, redactor: Redactor | None) -> str:
+        """The ends of both streams, standard output first, each of ``maximum`` bytes, masked if there is a redactor."""
+        ends = []
+        for stream in self.files:
+            read = _tail(stream, maximum + MARGIN)
+            content = masked_tail(read, maximum, _size(stream), redactor) if redactor else read[-maximum:]
+            ends.append(content.decode("utf-8", "replace"))
+        return "\n".join(filter(None, (each.strip("\n") for each in ends)))
+
     def forget(self) -> None:
         """Begin anew."""
         for stream in self.files:

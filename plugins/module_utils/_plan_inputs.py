@@ -44,7 +44,8 @@ def inputs_of(release: Release, images: t.Mapping[str, str], incoming: str | Non
         for name, part in release.parts.items()
     }
     files = {f"file {path}": content for path, content in release.inputs.items() if content is not None}
-    return digests_of({**services, **files, **(_arriving(incoming) if incoming else {})})
+    gate = {"gate": list(release.gate)} if release.gate else {}
+    return digests_of({**services, **files, **gate, **(_arriving(incoming) if incoming else {})})
 
 
 def _contents(part: Part) -> dict[str, t.Any]:

@@ -48,7 +48,10 @@ def stored(scene: Scene, author: Author) -> Release:
         return release
     sources = {"sources": scene.sources} if scene.sources else {}
     if last is not None and last.model == release.model and _has_same_contents(scene):
-        return scene.store.save(replace(release, number=last.number, made=scene.made, about={**last.about, **sources}))
+        kept = replace(release, number=last.number, made=scene.made, about={**last.about, **sources})
+        # It serves and may have to come back: what it is asked changes when it has answered.
+        scene.store.save(replace(kept, gate=last.gate))
+        return kept
     told = {"created": now(), "actor": author.actor, "revision": author.revision, "outcome": UNDER_WAY}
     replaced = {"replaced": last.number if last else 0}
     about = {**told, **replaced, **sources, **({"init": list(author.init)} if author.init else {})}

@@ -69,6 +69,8 @@ class Release:
     """time, actor and outcome, for the history"""
     findings: t.Mapping[str, t.Any] = field(default_factory=dict)
     """what resolving found besides the model: ``warnings`` of Compose and ``unused_profiles``"""
+    gate: t.Sequence[t.Mapping[str, t.Any]] = ()
+    """what the application is asked before the release counts as good, see `_application_gate`"""
 
     @property
     def image_names(self) -> tuple[str, ...]:

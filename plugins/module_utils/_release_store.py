@@ -81,6 +81,7 @@ class ReleaseStore:
             made=made,
             about=record["about"],
             findings=record.get("findings", {}),
+            gate=tuple(record.get("gate", ())),
         )
 
     def save(self, release: Release) -> Release:
@@ -118,6 +119,7 @@ def _record_of(release: Release) -> dict[str, t.Any]:
         "made": {name: vars(made) for name, made in release.made.items()},
         "about": release.about,
         "findings": release.findings,
+        "gate": list(release.gate),
     }
 
 

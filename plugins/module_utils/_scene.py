@@ -26,7 +26,7 @@ from ansible_collections.strata.compose.plugins.module_utils._resolve import (
     resolved,
     with_config_hashes,
 )
-from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
+from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_gate, learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL, Container, Snapshot, observe
 from ansible_collections.strata.compose.plugins.module_utils._sources import find_project, texts_of
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
@@ -132,6 +132,7 @@ def scene_of(options: Options, redactor: Redactor) -> Scene:
         learn_secrets(redactor, last, ())
     release = resolved(project, cli, redactor, last, options.get("scale"))
     require_services(release.parts, options.get("services") or ())
+    release = with_gate(release, last, options, redactor)
     sources, warnings = origins(project, options, release, last, cli)
     snapshot = observe(cli, project.name, release.image_names, recorded_containers(last))
     if unrecorded := _unrecorded(snapshot, last):
@@ -141,6 +142,21 @@ def scene_of(options: Options, redactor: Redactor) -> Scene:
     return Scene(
         cli, store, last, release, snapshot, policy_of(options), selected, redactor, sources=sources, warnings=warnings
     )
+
+
+def with_gate(release: Release, last: Release | None, options: Options, redactor: Redactor) -> Release:
+    """The release with what the application is to be asked: what the options say, else what the last release has."""
+    if not (last and last.gate) and options.get("gate_url") is None and options.get("gate_command") is None:
+        return release
+    from ansible_collections.strata.compose.plugins.module_utils._application_gate_options import (
+        gate_of,
+        require_gate_services,
+    )
+
+    asking = replace(release, gate=gate_of(options, last.gate if last else ()))
+    learn_gate(redactor, asking)
+    require_gate_services(asking.gate, release.parts)
+    return asking
 
 
 def origins(

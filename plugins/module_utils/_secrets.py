@@ -32,6 +32,15 @@ def learn_secrets(redactor: Redactor, release: Release, env_files: t.Iterable[st
     redactor.learn(_in_variables(release))
     redactor.learn(_in_model(release.model))
     redactor.learn(_in_files(release.model))
+    learn_gate(redactor, release)
+
+
+def learn_gate(redactor: Redactor, release: Release) -> None:
+    """Teach the redactor what the questions to the application of a release hold, where it has some."""
+    if release.gate:
+        from ansible_collections.strata.compose.plugins.module_utils._application_gate import secrets_of_gate
+
+        redactor.learn(secrets_of_gate(release.gate))
 
 
 def learn_generated(redactor: Redactor, folder: str) -> None:

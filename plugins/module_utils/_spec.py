@@ -64,6 +64,8 @@ COMPOSE_ENV: Spec = {
     "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "int", "default": 120},
     "stable_for": {"type": "int", "default": 10},
+    "gate_url": {"type": "raw", "no_log": True},
+    "gate_command": {"type": "raw", "no_log": True},
     "volumes": {"type": "bool", "default": False},
     "images": {"type": "str", "choices": ["none", "local", "all"], "default": "none"},
     "confirm": {"type": "str"},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _model, _step
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, failure_of
@@ -24,6 +24,7 @@ from ansible_collections.strata.compose.plugins.module_utils._gate import (
     verdict,
 )
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container, Snapshot, look_again, observe
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
@@ -53,6 +54,8 @@ class Manner:
     """the init steps that it may make due"""
     stays: t.Collection[str] = ()
     """the services that ran on until the switch, see `_plan.staying`"""
+    redactor: Redactor = field(default_factory=Redactor)
+    """for what is cut before it is told"""
 
     @property
     def gate(self) -> dict[str, t.Any]:
@@ -120,8 +123,9 @@ def start_and_gate(
 ) -> None:
     """Bring containers back to work and wait for the gate, for that of ``others`` too, on which there is no step.
 
-    Raises `ComposeFailure` when a service does not pass it.
+    The application is asked last, in the rest of the time. Raises `ComposeFailure` for what does not pass.
     """
+    deadline = time.monotonic() + manner.wait_timeout
     _repair(release, steps, cli)
     to_start = {step.service for step in steps if step.action in STARTS}
     touched = {step.service for step in steps if step.action in (_step.UNPAUSE, _step.CONNECT)}
@@ -133,9 +137,19 @@ def start_and_gate(
         await_fresh(release, first, manner, cli)  # What ran meanwhile may be ill for want of what the steps have done.
         to_start -= first
     started = {step.service for step in steps if step.action in STARTS}
-    bring_up(release, to_start, started | touched | set(others), manner, cli)
+    watched = started | touched | set(others)
+    bring_up(release, to_start, watched, manner, cli)
     if manner.wait:
         await_fresh(release, started, manner, cli)
+        ask_application(release, watched, manner, cli, deadline)
+
+
+def ask_application(release: Release, watched: t.Collection[str], manner: Manner, cli: Cli, deadline: float) -> None:
+    """Ask what the release has to be asked, if anything; ``watched`` are the services that have to run."""
+    if release.gate:
+        from ansible_collections.strata.compose.plugins.module_utils._application_gate_ask import ask
+
+        ask(release, watched, manner, cli, deadline)
 
 
 def bring_up(

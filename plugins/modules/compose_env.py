@@ -140,6 +140,45 @@ options:
         deployment, whatever C(retries) allows. One that fails only minutes later cannot be caught.
     type: int
     default: 10
+  gate_url:
+    description:
+      - What the application itself has to answer before a release counts as good. Use it for what no health check sees,
+        such as the way through the proxy. It is asked last, when all services have passed, in the rest of
+        O(wait_timeout), and at least once. An answer that does not pass is a failure like any other of the gate, and
+        the last good release comes back.
+      - A URL, or a mapping with C(url) and what is to differ from the defaults, or a list of both, asked in turn.
+      - C(status) is the status that passes, or a list. By default any from 200 to 399 does.
+      - C(timeout) are the seconds of one try, by default 10. C(retries) is how often it is tried again, a second apart,
+        by default 10.
+      - C(headers) is a mapping of headers to send.
+      - C(service) names a service in whose container it is asked, with the C(curl) that it has, or with C(wget) where
+        no secret is sent. By default the managed host asks. It is left out, with a warning, when that service stands
+        still and is not to be started.
+      - Redirects are followed as long as scheme, host and port stay the same. One that leads elsewhere is the answer,
+        and so is one whose status is asked for by C(status). No proxy is used. C(wget) follows all redirects, but what
+        another server says does not count.
+      - The values of headers and the user and password of a URL are secrets. No result, diff, message or argument of a
+        process shows them.
+      - It is stored with the release and asked wherever that release is to serve. Going back, V(rolled_back) and
+        recovery after a kill ask what the release that comes back was asked. When the option is not set, the gate of
+        the last release stays. V([]) drops it. If nothing else is to be done, a changed gate is tried and recorded, and
+        one that fails is not.
+      - V(started), V(stopped) and V(rolled_back) do not heed the option itself. With O(services), V(started) asks from
+        the host only if no other service stands still. Check mode never asks, nor does O(wait=false).
+    type: raw
+  gate_command:
+    description:
+      - As O(gate_url), with a command that has to end well. Use it for what no URL tells, such as a smoke test, or
+        where O(gate_url) is too plain, such as with a certificate of one's own.
+      - A text, which is split into words; a list of words, which is always B(one) command; a mapping with C(argv) and
+        what is to differ from the defaults; or a list of such mappings, run in turn.
+      - C(rc) is the exit code that passes, or a list, by default 0. C(timeout) are the seconds of one try, by default
+        30, after which the command and all that it started are killed. C(retries) is how often it is tried again, a
+        second apart, by default 0.
+      - It is run without a shell, by the managed host as the user of the task, in C(/), or in a container of
+        C(service). What it prints is shown when it fails. Its words are seen in lists of processes, so no secret is to
+        be among them.
+    type: raw
   volumes:
     description:
       - With O(state=absent), remove the project's volumes too. Their data is lost, so O(confirm) is needed.
@@ -202,6 +241,21 @@ EXAMPLES = r"""
     state: restarted
     services: [api, app]
 
+- name: Deploy, and go back unless the application answers through the proxy and passes its smoke test
+  strata.compose.compose_env:
+    project_dir: /opt/shop
+    environment: prod
+    gate_url:
+      - http://localhost:8080/health
+      - url: http://localhost:8080/orders
+        status: [200, 204]
+        timeout: 5
+        headers:
+          X-Probe: deployment
+    gate_command:
+      argv: [python, -m, shop.smoke]
+      service: api
+
 - name: Run three containers of the API
   strata.compose.compose_env:
     project_dir: /opt/shop
@@ -253,10 +307,10 @@ actions:
   elements: dict
   contains:
     service:
-      description: The service.
+      description: The service, or V(gate) where O(gate_url) or O(gate_command) ask something else than before.
       type: str
     action:
-      description: One of build, pull, create, recreate, start, restart, unpause, connect, stop, remove, init.
+      description: One of build, pull, create, recreate, start, restart, unpause, connect, stop, remove, init, change.
       type: str
     reason:
       description: Why.
@@ -298,6 +352,13 @@ failed_services:
   returned: failure of the gate
   type: list
   elements: dict
+failed_gate:
+  description:
+    - What the application answered that did not pass, with C(option), C(asked), C(got), C(expected), C(tries), the
+      beginning of an answer or the end of what a command printed as C(output), and the last lines of the service in
+      which it was asked as C(log).
+  returned: failure of O(gate_url) or O(gate_command)
+  type: dict
 state:
   description:
     - What a switch that failed has left. With V(rolled_back) the last good release serves again. With V(failed) there

@@ -9,6 +9,7 @@ Private to strata.compose.
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _report, _step
 from ansible_collections.strata.compose.plugins.module_utils._application_gate_change import (
@@ -100,6 +101,7 @@ def made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Res
     acquired = _acquired(scene, images)
     ready = expected.looked_at_again() if images else expected
     if images:
+        ready = replace(ready, built=frozenset(step.service for step in images if step.action == _step.BUILD))
         # The images may be other ones now, with other steps to take, and with or without a health check.
         findings = checked(ready, ready, (), ready.steps(), acquired)
     before = [*acquired, *_externals_created(ready, findings)]

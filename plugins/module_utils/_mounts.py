@@ -35,6 +35,8 @@ class Mounts:
     """file that the service may write to, to device and inode; empty for one that is still to come"""
     data: t.Collection[str] = ()
     """mounted paths whose content is no input"""
+    contexts: t.Mapping[str, str] = field(default_factory=dict)
+    """build context to the path that it leads to, where a symbolic link is on the way"""
 
 
 def sources_of(service: t.Mapping[str, t.Any]) -> set[str]:
@@ -46,6 +48,13 @@ def writable_sources_of(service: t.Mapping[str, t.Any]) -> set[str]:
     """Those that it may write to."""
     mounts = [each for each in service.get("volumes") or () if not each.get("read_only")]
     return sources_of({"volumes": mounts})
+
+
+def contexts_of(service: t.Mapping[str, t.Any]) -> set[str]:
+    """The folders of the host that an image is built from."""
+    build = service.get("build") or {}
+    named = (build.get("additional_contexts") or {}).values()
+    return {each for each in (build.get("context"), *named) if each and each.startswith("/")}
 
 
 def patterns_of(data_paths: t.Iterable[str], base_directory: str) -> tuple[str, ...]:
@@ -73,7 +82,7 @@ def reason_of_inputs(part: Part, made: Made) -> str:
     """What differs in the files that a service gets; empty when nothing does."""
     places = moved(part, made)
     if places:
-        return ", ".join(f"{path} leads to {place} now" for path, place in sorted(places.items()))
+        return as_text(places)
     contents = changed_contents(part, made)
     if not contents:
         return ""
@@ -84,14 +93,27 @@ def reason_of_inputs(part: Part, made: Made) -> str:
     )
 
 
+def as_text(places: t.Mapping[str, str]) -> str:
+    """Where paths lead."""
+    return ", ".join(f"{path} leads to {place} now" for path, place in sorted(places.items()))
+
+
 def moved(part: Part, made: Made) -> dict[str, str]:
     """Mounted paths that lead elsewhere than when containers were made, with where; unknown ones do not."""
     if part.mounts is None or made.links is None:
         return {}
-    old, new = made.links, part.mounts.links
-    return {
-        path: new.get(path, path) for path in sources_of(part.definition) if new.get(path, path) != old.get(path, path)
-    }
+    return _elsewhere(sources_of(part.definition), made.links, part.mounts.links)
+
+
+def moved_contexts(service: t.Mapping[str, t.Any], part: Part, made: Made) -> dict[str, str]:
+    """Build contexts that lead elsewhere than when the image was built, with where; unknown ones do not."""
+    if part.mounts is None or made.contexts is None:
+        return {}
+    return _elsewhere(contexts_of(service), made.contexts, part.mounts.contexts)
+
+
+def _elsewhere(paths: t.Iterable[str], before: t.Mapping[str, str], now: t.Mapping[str, str]) -> dict[str, str]:
+    return {path: now.get(path, path) for path in paths if now.get(path, path) != before.get(path, path)}
 
 
 def changed_contents(part: Part, made: Made) -> list[str]:
@@ -118,7 +140,7 @@ def noted(part: Part, made: Made) -> dict[str, t.Any]:
     """What a record of containers that stay lacks and can be added: nothing has changed as far as it tells."""
     if part.mounts is None or changed_contents(part, made):
         return {}
-    found = {"links": part.mounts.links, "inodes": part.mounts.inodes}
+    found = {"links": part.mounts.links, "inodes": part.mounts.inodes, "contexts": part.mounts.contexts}
     return {key: value for key, value in found.items() if getattr(made, key) is None}
 
 

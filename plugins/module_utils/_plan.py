@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils._creation import outdated
 from ansible_collections.strata.compose.plugins.module_utils._model import in_start_order, is_done
+from ansible_collections.strata.compose.plugins.module_utils._mounts import as_text, moved_contexts
 from ansible_collections.strata.compose.plugins.module_utils._plan_followers import Following
 from ansible_collections.strata.compose.plugins.module_utils._plan_service import (
     awakenings,
@@ -82,8 +83,8 @@ def plan_images(
             reason = f"image {part.image_name} is not here"
         elif rule == "always":
             reason = ASKED_FOR
-        elif rule == "missing" and builder and _is_build_changed(wanted, builder, made):
-            reason = "its build section changed"
+        elif rule == "missing" and builder and (change := _build_change(wanted, builder, made)):
+            reason = change
         else:
             continue
         steps.setdefault(builder or name, Step(builder or name, action, reason))
@@ -113,9 +114,15 @@ def _builders(wanted: Release) -> dict[str, str]:
     return {wanted.parts[name].image_name: name for name in ranked if services[name].get("build")}
 
 
-def _is_build_changed(wanted: Release, builder: str, made: t.Mapping[str, Made]) -> bool:
-    before = made[builder].build if builder in made else None
-    return before is not None and before != wanted.model["services"][builder]["build"]
+def _build_change(wanted: Release, builder: str, made: t.Mapping[str, Made]) -> str:
+    """What differs since the image was built, empty when nothing does."""
+    before, service = made.get(builder), wanted.model["services"][builder]
+    if before is None or before.build is None:
+        return ""
+    if before.build != service["build"]:
+        return "its build section changed"
+    places = moved_contexts(service, wanted.parts[builder], before)
+    return f"its build context {as_text(places)}" if places else ""
 
 
 def needing_none(wanted: Release, before: Snapshot, steps: t.Sequence[Step]) -> set[str]:

@@ -18,6 +18,7 @@ import typing as t
 from ansible_collections.strata.compose.plugins.module_utils import _dotenv
 from ansible_collections.strata.compose.plugins.module_utils._files import read_file
 from ansible_collections.strata.compose.plugins.module_utils._incoming import Incoming
+from ansible_collections.strata.compose.plugins.module_utils._mounts import Mounts
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._release import Part, Release
@@ -50,9 +51,9 @@ def inputs_of(release: Release, images: t.Mapping[str, str], incoming: str | Non
 
 def _contents(part: Part) -> dict[str, t.Any]:
     """What counts of files: not what a service, or anybody, writes into a file that is mounted writable."""
-    links, inodes = (part.mounts.links, part.mounts.inodes) if part.mounts else ({}, {})
-    files = {path: inodes.get(path) or content for path, content in part.files.items()}
-    return {"files": files, "links": links}
+    mounts = part.mounts or Mounts()
+    files = {path: mounts.inodes.get(path) or content for path, content in part.files.items()}
+    return {"files": files, "links": mounts.links, "contexts": mounts.contexts}
 
 
 def _arriving(packed: str) -> dict[str, t.Any]:

@@ -88,7 +88,8 @@ def made_now(scene: Scene, release: Release, steps: t.Sequence[Step]) -> dict[st
     touched = {step.service for step in steps if step.action in STARTS}
     for name in (scene.services | touched) & release.parts.keys():
         if scene.snapshot.of(name):
-            made[name] = _made_now(scene, release, name, name in replaced, removed, started)
+            found = _made_now(scene, release, name, name in replaced, removed, started)
+            made[name] = _with_build(found, scene, release, name)
         elif name in release.made:
             made[name] = _without(release.made[name], removed)
     return made
@@ -128,6 +129,16 @@ def _with_their_files(made: Made, kept: Made | None, anew: Made, fresh: t.Collec
     if has_same_inputs(part, kept):
         return made
     return replace(kept, containers={each: how for each, how in made.containers.items() if each not in fresh})
+
+
+def _with_build(made: Made, scene: Scene, release: Release, name: str) -> Made:
+    """The record with what the image was built from, which stays what it was where it was not built now."""
+    mounts, kept = release.parts[name].mounts, scene.made.get(name)
+    if name in scene.built:
+        made = replace(made, build=release.model["services"][name].get("build"))
+    elif kept and kept.contexts is not None:
+        return replace(made, contexts=kept.contexts)
+    return replace(made, contexts=mounts.contexts) if mounts else made
 
 
 def _without(made: Made, removed: t.Collection[str]) -> Made:

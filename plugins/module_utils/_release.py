@@ -43,6 +43,8 @@ class Made:
     links: t.Mapping[str, str] | None = None
     """as in `Mounts`; ``None`` in records of older versions, like ``inodes``"""
     inodes: t.Mapping[str, str] | None = None
+    contexts: t.Mapping[str, str] | None = None
+    """as in `Mounts`, when the image was built"""
 
     @property
     def has_completed(self) -> bool:

@@ -59,6 +59,9 @@ class Scene:
     left: frozenset[str] = frozenset()
     """ids of containers that stay although they differ or are not proven to be the same"""
 
+    built: frozenset[str] = frozenset()
+    """services whose image was built in this operation"""
+
     @property
     def made(self) -> t.Mapping[str, Made]:
         return self.last.made if self.last else {}

@@ -246,7 +246,9 @@ def _drop_networks_of_failed(scene: Scene, journal: Journal, last: Release, step
 def scene_of_earlier(scene: Scene, earlier: Release) -> Scene:
     """The scene with an earlier release as the wanted one: its image names mean the images that it had."""
     snapshot = replace(scene.snapshot, images=earlier.image_ids)
-    return replace(scene, release=earlier, last=earlier, snapshot=snapshot, policy=Policy(), selected=None)
+    return replace(
+        scene, release=earlier, last=earlier, snapshot=snapshot, policy=Policy(), selected=None, built=frozenset()
+    )
 
 
 def _is_foreign(step: Step, journal: Journal, last: Release) -> bool:

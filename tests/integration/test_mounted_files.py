@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import Environment, service
+from tests.integration.conftest import IMAGE, Environment, service
 
 RECREATED = {("web", "recreate")}
 
@@ -262,3 +262,35 @@ def test_a_link_to_the_kernels_files_is_no_input(environment: Environment) -> No
     environment.write("compose.yml", {"services": {"web": service(volumes=["/etc/mtab:/host/mtab:ro"])}})
     environment.deploy()
     assert warnings(environment) == []
+
+
+def test_a_build_context_below_a_link(environment: Environment) -> None:
+    """The image is built again when the context leads elsewhere, also when that gives the same image, and once."""
+    built = {**service(), "build": "./current"}
+    del built["image"]
+    environment.write("compose.yml", {"services": {"web": built}})
+    for number, page in ((1, "first"), (2, "second"), (3, "second")):
+        environment.write(f"releases/{number}/Dockerfile", f"FROM {IMAGE}\nCOPY page /page\n")
+        environment.write(f"releases/{number}/page", page)
+    switch(environment, 1)
+    environment.deploy()
+    switch(environment, 2)
+    planned = environment.plan()
+    assert planned.actions == {("web", "build"), ("web", "recreate")}
+    reason = f"its build context {environment.folder}/current leads to {environment.folder}/releases/2 now"
+    assert planned.result["actions"][0]["reason"] == reason
+    assert environment.deploy().actions == planned.actions
+    assert environment.inside("web", "cat", "/page") == "second"
+    assert warnings(environment) == []
+    switch(environment, 3)
+    assert ("web", "build") in environment.plan().actions
+    assert not environment.deploy().changed, "the layers of the image are those of the build before"
+    assert warnings(environment) == []
+    environment.write(
+        "compose.yml", {"services": {"web": {**built, "build": {"context": "./current", "args": ["A=1"]}}}}
+    )
+    assert ("web", "build") in environment.plan().actions
+    assert not environment.deploy().changed
+    assert warnings(environment) == []
+    environment.clean_up()
+    environment.engine.images.remove(f"{environment.project}-web", force=True)

@@ -19,10 +19,10 @@ def part_and_record(case):
     volumes = [{"type": "bind", "source": path, "target": path} for path in case.get("mounts", ["/a"])]
     now, then = case["now"], case["then"]
     release = release_of({"web": {"volumes": volumes}}, {"web": now.get("files", {})})
-    known = {key: now[key] for key in ("links", "inodes", "data") if key in now}
+    known = {key: now[key] for key in ("links", "inodes", "data", "contexts") if key in now}
     part = replace(release.parts["web"], mounts=_mounts.Mounts(**known) if known else None)
     made = replace(made_of(release, {"web": {"web-1": "running"}})["web"], files=then.get("files", {}))
-    return part, replace(made, links=then.get("links"), inodes=then.get("inodes"))
+    return part, replace(made, links=then.get("links"), inodes=then.get("inodes"), contexts=then.get("contexts", {}))
 
 
 @each(CASES["inputs"])
@@ -52,6 +52,13 @@ def test_what_is_mounted_and_what_can_be_written():
     assert _mounts.sources_of({"volumes": volumes}) == {"/a", "/b", "/c"}
     assert _mounts.writable_sources_of({"volumes": volumes}) == {"/a", "/c"}
     assert _mounts.sources_of({}) == set()
+
+
+def test_what_an_image_is_built_from():
+    build = {"context": "/srv/shop", "additional_contexts": {"base": "docker-image://busybox", "lib": "/srv/lib"}}
+    assert _mounts.contexts_of({"build": build}) == {"/srv/shop", "/srv/lib"}
+    assert _mounts.contexts_of({"build": {"context": "https://example.com/shop.git"}}) == set()
+    assert _mounts.contexts_of({"image": "web:1"}) == set()
 
 
 def test_where_a_path_of_what_is_still_to_come_will_lead(tmp_path):

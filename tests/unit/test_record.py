@@ -23,7 +23,8 @@ def recorded(then, now, there, *steps):
     made = made_of(before, {"web": {"old": "running"}})
     release = replace(release_of({"web": {}}, {"web": {CONFIGURED: now}}), made=made)
     snapshot = snapshot_of({"web": [{"id": each} for each in there]}, {"web:1": "id of web:1"})
-    scene = SimpleNamespace(snapshot=snapshot, made=made, services=frozenset({"web"}), left=frozenset())
+    none: frozenset[str] = frozenset()
+    scene = SimpleNamespace(snapshot=snapshot, made=made, services=frozenset({"web"}), left=none, built=none)
     found = _record.made_now(scene, release, [Step("web", action, "", ids) for action, *ids in steps])["web"]
     return found.files[CONFIGURED], set(found.containers)
 

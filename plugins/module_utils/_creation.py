@@ -51,6 +51,15 @@ def calls(model: t.Mapping[str, t.Any], steps: t.Sequence[Step], existing: t.Col
     return [*found, *([Call(more, replaces=False)] if more else [])]
 
 
+def passed_by_replacing(model: t.Mapping[str, t.Any], steps: t.Sequence[Step], existing: t.Collection[str]) -> set[str]:
+    """The services that calls which replace others pass by: Compose replaces those that it takes for changed.
+
+    So it does with one that shares something of a container that is another one now: it hashes that one's id with it.
+    """
+    replacing = [each.services for each in calls(model, steps, existing) if each.replaces]
+    return {name for services in replacing for name in selected_with_dependencies(model, services) - set(services)}
+
+
 def differs_by_version(wanted: Release, steps: t.Sequence[Step], running: Snapshot) -> bool:
     """Whether what the calls only pass by was made by another version of Compose, which may hash it otherwise."""
     version = wanted.resolved_from.get("compose")

@@ -14,14 +14,15 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.strata.compose.plugins.module_utils._creation import passed_by_replacing
 from ansible_collections.strata.compose.plugins.module_utils._model import (
     NAMESPACES,
     dependencies,
     in_start_order,
     is_done,
-    selected_with_dependencies,
     shared_services,
 )
+from ansible_collections.strata.compose.plugins.module_utils._plan_service import is_done_in
 from ansible_collections.strata.compose.plugins.module_utils._step import (
     CREATE,
     RECREATE,
@@ -50,19 +51,31 @@ class Following:
     selected: t.Collection[str] | None = None
 
     def steps(self, own: t.Sequence[Step], may_recreate: bool = True) -> list[Step]:
-        """The steps of all followers, those that are not selected too when there is a step on what they follow."""
+        """The steps of all followers, those that are not selected too when there is a step on what they follow.
+
+        What a follower's step means for one that comes before it in the order is only known afterwards.
+        """
+        found: list[Step] = []
+        while more := self._more([*own, *found], may_recreate):
+            found += more
+        return found
+
+    def _more(self, known: t.Sequence[Step], may_recreate: bool) -> list[Step]:
+        """The steps of followers that are not known yet."""
         found: list[Step] = []
         for name in in_start_order(self.wanted.model):
-            known = [*own, *found]
-            if self._is_left_alone(name, known):
+            so_far = [*known, *found]
+            if self._is_left_alone(name, so_far):
                 continue
-            step = (may_recreate and self._recreation(name, known)) or self._restart(name, known)
+            step = (may_recreate and self._replacement(name, so_far)) or self._restart(name, so_far)
             if step:
                 found.append(step)
         return found
 
     def _is_left_alone(self, name: str, known: t.Sequence[Step]) -> bool:
-        if self.wanted.parts[name].replicas == 0 or _has_step(known, name, RECREATE) or not self.running.of(name):
+        going = {each for step in known if step.action == REMOVE for each in step.containers}
+        is_there = any(each.id not in going for each in self.running.of(name))
+        if self.wanted.parts[name].replicas == 0 or _has_step(known, name, RECREATE) or not is_there:
             return True
         is_meant = self.selected is None or name in self.selected
         leaders = {*self._shared(name).values(), *self._restarting(name)}
@@ -75,17 +88,21 @@ class Following:
     def _restarting(self, name: str) -> list[str]:
         return [each for each, how in dependencies(self.wanted.model, name).items() if how.get("restart")]
 
-    def _recreation(self, name: str, known: t.Sequence[Step]) -> Step | None:
+    def _replacement(self, name: str, known: t.Sequence[Step]) -> Step | None:
+        """Recreate a follower, or remove what Compose would make anew though its work is done."""
         existing = self.running.of(name)
         reasons = filter(
             None, (self._reason_to_recreate(existing, *each, known) for each in self._shared(name).items())
         )
         reason = next(reasons, "")
-        if not reason or self.policy.recreation_of(name) == "never":
+        if not reason:
             return None
-        if not self._live(name) and not self._is_below_replaced(name, known):
+        ids, is_live = tuple(each.id for each in existing), bool(self._live(name))
+        if not is_live and name not in passed_by_replacing(self.wanted.model, known, self.running.services):
             return None
-        return Step(name, RECREATE, reason, tuple(each.id for each in existing))
+        if not is_live and is_done_in(self.wanted, name, self.running, self.made.get(name)):
+            return Step(name, REMOVE, f"its work is done, and {reason}: Compose would run it again", ids)
+        return None if self.policy.recreation_of(name) == "never" else Step(name, RECREATE, reason, ids)
 
     def _reason_to_recreate(
         self, existing: t.Sequence[Container], kind: str, leader: str, known: t.Sequence[Step]
@@ -98,11 +115,6 @@ class Following:
         left = {each.id for each in self.running.of(leader)} - going
         is_cut_off = any(dict(each.shares).get(kind, "") not in {"", *left} for each in existing)
         return f"{leader}, which it is tied to, is another container now" if left and is_cut_off else ""
-
-    def _is_below_replaced(self, name: str, known: t.Sequence[Step]) -> bool:
-        """Whether Compose replaces a container that is done: what it replaces depends on it, and its leader changed."""
-        replaced = [step.service for step in known if step.action == RECREATE]
-        return name in selected_with_dependencies(self.wanted.model, replaced)
 
     def _restart(self, name: str, known: t.Sequence[Step]) -> Step | None:
         """Restart what has no step of its own that starts it."""

@@ -91,7 +91,9 @@ def made_now(scene: Scene, release: Release, steps: t.Sequence[Step]) -> dict[st
             found = _made_now(scene, release, name, name in replaced, removed, started)
             made[name] = _with_build(found, scene, release, name)
         elif name in release.made:
-            made[name] = _without(release.made[name], removed)
+            # What is removed though it is wanted is done, see `_plan_followers`, and is not made again.
+            is_done = release.parts[name].replicas > 0
+            made[name] = release.made[name] if is_done else _without(release.made[name], removed)
     return made
 
 

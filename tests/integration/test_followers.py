@@ -9,10 +9,11 @@ import subprocess
 
 import pytest
 
-from tests.integration.conftest import IMAGE, Environment, service
+from tests.integration.conftest import Environment, service
 
 SERVE = ["httpd", "-f", "-p", "8000", "-h", "/etc"]
 ASK = "for i in 1 2 3 4 5; do wget -qO /dev/null http://127.0.0.1:8000/hosts && exit; sleep 1; done; exit 1"
+NOTE = ["sh", "-c", "echo run >> /out/runs"]
 FOLLOWERS = {("app", "restart"), ("front", "restart")}
 
 
@@ -102,23 +103,49 @@ def test_a_project_with_followers_that_was_started_by_hand_is_taken_over_as_it_i
     assert environment.ids() == ids
 
 
-def test_a_done_job_in_the_network_of_a_changed_service_is_part_of_the_plan(environment: Environment) -> None:
-    """Compose makes it anew on the way to what depends on it."""
+def test_a_done_job_in_the_network_of_a_changed_service_does_not_run_again(environment: Environment) -> None:
+    """Compose would make it anew on the way to what depends on it, so it is removed, and needs no container."""
     level = {"LEVEL": "${LEVEL:-info}"}
     services = {
         "db": service(environment=level),
-        "job": {"image": IMAGE, "command": ["true"], "network_mode": "service:db"},
+        "job": service(command=NOTE, network_mode="service:db", volumes=["./out:/out"]),
         "web": service(environment=level, depends_on={"job": {"condition": "service_completed_successfully"}}),
     }
     environment.write("compose.yml", {"services": services})
     environment.write(".env.dev", "")
     environment.deploy()
     environment.write(".env.dev", "LEVEL=debug\n")
-    expected = {("db", "recreate"), ("job", "recreate"), ("web", "recreate")}
+    expected = {("db", "recreate"), ("job", "remove"), ("web", "recreate")}
     assert environment.plan().actions == expected
     outcome = environment.deploy()
     assert outcome.actions == expected
     assert "warnings" not in outcome.result
+    assert not environment.deploy().changed
+    assert (environment.folder / "out" / "runs").read_text() == "run\n"
+    services["job"]["environment"] = {"CHANGED": "1"}
+    environment.write("compose.yml", {"services": services})
+    assert environment.deploy().actions == {("job", "create")}
+    assert (environment.folder / "out" / "runs").read_text() == "run\n" * 2
+
+
+def test_what_follows_a_changed_service_takes_no_done_job_along(environment: Environment) -> None:
+    """The job comes before the follower that depends on it, and its service is replaced for that follower only."""
+    awaits = {"job": {"condition": "service_completed_successfully"}}
+    services = {
+        "vpn": service(environment={"LEVEL": "${LEVEL:-info}"}),
+        "job": service(command=NOTE, pid="service:vpn", volumes=["./out:/out"]),
+        "web": service(network_mode="service:vpn", depends_on=awaits),
+    }
+    environment.write("compose.yml", {"services": services})
+    environment.write(".env.dev", "")
+    environment.deploy()
+    environment.write(".env.dev", "LEVEL=debug\n")
+    expected = {("vpn", "recreate"), ("job", "remove"), ("web", "recreate")}
+    assert environment.plan().actions == expected
+    outcome = environment.deploy()
+    assert outcome.actions == expected
+    assert "warnings" not in outcome.result
+    assert (environment.folder / "out" / "runs").read_text() == "run\n"
     assert not environment.deploy().changed
 
 

@@ -46,8 +46,8 @@ class Cell:
 
     project: Project
     releases: dict[int, dict[str, list[tuple[str, str]]]] = field(default_factory=dict)
-    pruned: dict[str, Any] = field(default_factory=dict)
-    """definitions of the one-shot services whose containers were removed by hand, as they were then"""
+    needless: dict[str, Any] = field(default_factory=dict)
+    """definitions of the one-shot services whose containers are gone, by hand or as no longer needed, as they were"""
     current: int | None = None
     is_settled: bool = False
     """whether all that the document says was deployed last, and nobody meddled since"""
@@ -75,7 +75,7 @@ class Cell:
         for how, service in step.by_hand:
             self.project.meddle(how, service)
             if how == "prune":
-                self.pruned[service] = active(self.project.document).get(service)
+                self.needless[service] = active(self.project.document).get(service)
             self.is_settled = False
         self.project.write(document)
         if step.operation == "plain up":
@@ -83,9 +83,9 @@ class Cell:
         elif step.operation == "failing gate":
             yield from self._failing(step, old)
         else:
-            yield from self._operation(step)
+            yield from self._operation(step, old)
 
-    def _operation(self, step: Step) -> Iterator[str]:
+    def _operation(self, step: Step, old: Document) -> Iterator[str]:
         document, options = self.project.document, options_of(step, self.project.document)
         before = self._look("before")
         plan = self._run("check", options, check=True) if step.operation != "deploy" else None
@@ -103,9 +103,17 @@ class Cell:
         planned = outcome.result["actions"] if plan is None else plan.result["actions"]
         yield from oracle.is_the_plan(planned, outcome.result["actions"], before, after, can_stop)
         yield from unplanned(outcome)
+        self._note_done(old, before, after, step.operation == "rolled_back")
         yield from self._state_is_right(step, document, before, after)
         self._remember(step, outcome, after)
         yield from self._second_run(step, options, after)
+
+    def _note_done(self, old: Document, before: Sight, after: Sight, goes_back: bool) -> set[str]:
+        """Note the one-shots that need no container: they would have run again, or had run in an earlier release."""
+        gone = oracle.done_and_gone(old, before, after)
+        found = {each for each in gone if goes_back or oracle.lost_its_leader(old, each, before, after)}
+        self.needless.update({each: active(old)[each] for each in found})
+        return found
 
     def _state_is_right(self, step: Step, document: Document, before: Sight, after: Sight) -> Iterator[str]:
         yield from oracle.none_is_left_created(after)
@@ -116,7 +124,7 @@ class Cell:
         if step.operation in ("started", "rolled_back"):
             return
         only = None if step.services is None else closure(document, step.services)
-        done_and_gone = {name for name, it in self.pruned.items() if active(document).get(name) == it}
+        done_and_gone = {name for name, it in self.needless.items() if active(document).get(name) == it}
         yield from oracle.is_what_layers_say(document, after, only, done_and_gone)
         yield from oracle.has_its_variables(document, after, only)
         yield from oracle.starts_in_order(document, before, after)
@@ -172,8 +180,9 @@ class Cell:
         yield from oracle.none_is_left_created(after)
         yield from oracle.follows_its_leader(old, after)
         yield from oracle.serves(before, after)
+        gone = self._note_done(old, before, after, goes_back=True)
         if self.current is not None:
-            yield from oracle.is_the_release(self.releases[self.current], after, old, "not back")
+            yield from oracle.is_the_release(self.releases[self.current], after, old, "not back", gone)
         failed = self.project.document
         self.project.write(old)
         if self.is_settled:
@@ -203,7 +212,7 @@ class Cell:
         if not self.is_settled:
             return
         # Compose runs a one-shot service again whose containers are gone; we do not, and cannot prove what that mounts.
-        kept = {each for each in after if each in before or after[each].service not in self.pruned}
+        kept = {each for each in after if each in before or after[each].service not in self.needless}
         restless = self._is_restless(after) if before.keys() != kept else False
         if before.keys() != kept and not restless:
             yield f"plain up recreates: {sorted({before[each].service for each in before.keys() - after.keys()})}"

@@ -189,15 +189,37 @@ def gets_its_files_back(
             yield f"more than the files: {action} {name}"
 
 
+def done_and_gone(document: Document, before: Sight, after: Sight) -> set[str]:
+    """The one-shots that had done their work, and whose containers an operation has removed."""
+    return {
+        name
+        for name, service in active(document).items()
+        if is_one_shot(service) and replicas(service) and not _has(after, name)
+        if _has(before, name) and all(each.has_completed for each in _of(before, name))
+    }
+
+
+def lost_its_leader(document: Document, name: str, before: Sight, after: Sight) -> bool:
+    """Whether a service lived with a container that is another one now, so that Compose would make it anew."""
+    keys = leaders(services(document)[name])
+    lived_with = {each.namespaces[key] for each in _of(before, name) for key in keys}
+    return any(each.removeprefix(CONTAINER).partition(":")[0] not in after for each in lived_with)
+
+
 def is_the_release(
-    record: Mapping[str, list[tuple[str, str]]], after: Sight, document: Document, what: str
+    record: Mapping[str, list[tuple[str, str]]],
+    after: Sight,
+    document: Document,
+    what: str,
+    needing_none: Collection[str] = (),
 ) -> Iterator[str]:
     """Each service has the containers, by hash and image, that the release had when it was deployed.
 
     The hash of one that lives with another has the id of the other's container in it, so only its images are compared.
+    Services that are done and gone need none.
     """
     now = fingerprints(after)
-    for name in sorted(record.keys() | now.keys()):
+    for name in sorted((record.keys() | now.keys()) - set(needing_none)):
         start = 1 if leaders(services(document).get(name, {})) else 0
         then = [each[start:] for each in record.get(name, ())]
         if sorted(then) != sorted(each[start:] for each in now.get(name, ())):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils import _step
@@ -29,17 +30,34 @@ def acquire(
     if not steps:
         return []
     begin = compose.from_release(release)
-    for action in (_step.PULL, _step.BUILD):
-        services = _one_for_each_image(release, [step.service for step in steps if step.action == action])
-        if services:
-            _get(release, cli, services, [*begin, *compose.get_images(action, services, no_cache)])
-    after = observe(cli, release.project, release.image_names)
-    _require_here(release, steps, after)
+    try:
+        for action in (_step.PULL, _step.BUILD):
+            services = _one_for_each_image(release, [step.service for step in steps if step.action == action])
+            if services:
+                _get(release, cli, services, [*begin, *compose.get_images(action, services, no_cache)])
+        after = observe(cli, release.project, release.image_names)
+        _require_here(release, steps, after)
+    except ComposeFailure as failure:
+        raise _with_those_that_came(release, steps, before, cli, failure) from failure
+    return _other_ones(release, steps, before, after)
+
+
+def _other_ones(release: Release, steps: t.Sequence[Step], before: Snapshot, after: Snapshot) -> list[dict[str, str]]:
     return [
         {**step.told(), "reason": _reason(step, image)}
         for step in steps
         if before.images.get(image := release.parts[step.service].image_name) != after.images.get(image)
     ]
+
+
+def _with_those_that_came(
+    release: Release, steps: t.Sequence[Step], before: Snapshot, cli: Cli, failure: ComposeFailure
+) -> ComposeFailure:
+    """The failure with the images that were obtained before it; they stay."""
+    with contextlib.suppress(ComposeFailure):  # an engine that does not answer must not hide the cause
+        actions = _other_ones(release, steps, before, observe(cli, release.project, release.image_names))
+        return ComposeFailure(failure.message, **{**failure.facts, "changed": bool(actions), "actions": actions})
+    return ComposeFailure(failure.message, **{**failure.facts, "changed": True})
 
 
 def _get(release: Release, cli: Cli, services: t.Sequence[str], argv: t.Sequence[str]) -> None:

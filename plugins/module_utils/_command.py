@@ -30,6 +30,9 @@ CANNOT_START = re.compile(
 )
 """How the engine says that the container is fine but the command is not."""
 
+NOT_BEGUN = re.compile(r"OCI runtime exec failed: |unable to find user ")
+"""What the engine prints, and the command nothing, when it cannot start a command in a container that runs."""
+
 CONDITIONS = """\
 if [ -n "$2" ] && [ -e "$2" ]; then printf '%s creates' "$1" >&2; exit 0; fi
 if [ -n "$3" ] && ! [ -e "$3" ]; then printf '%s removes' "$1" >&2; exit 0; fi
@@ -175,6 +178,11 @@ def told_failure(command: Command, rc: int, output: str, errors: str) -> str:
             f"{last}\nLook at argv, user and workdir, and at what the image contains."
         )
     return f"service {command.service}: the command ended with exit code {rc}{_signal(rc)}: {last}"
+
+
+def is_not_begun(rc: int, printed: str) -> bool:
+    """Whether the engine could not start the command, so that it has changed nothing."""
+    return rc in (126, 127) and bool(NOT_BEGUN.match(printed.strip()))
 
 
 def _signal(rc: int) -> str:

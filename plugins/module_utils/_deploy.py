@@ -17,6 +17,7 @@ from ansible_collections.strata.compose.plugins.module_utils._application_gate_c
     require_answers,
     with_gate_in_diff,
 )
+from ansible_collections.strata.compose.plugins.module_utils._changes import following
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._mounts import noted
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
@@ -99,13 +100,16 @@ def made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Res
     if not images and not steps and _is_settled(expected):
         return {**told(scene, (), scene.last), **compared}
     acquired = _acquired(scene, images)
-    ready = expected.looked_at_again() if images else expected
-    if images:
-        ready = replace(ready, built=frozenset(step.service for step in images if step.action == _step.BUILD))
-        # The images may be other ones now, with other steps to take, and with or without a health check.
-        findings = checked(ready, ready, (), ready.steps(), acquired)
-    before = [*acquired, *_externals_created(ready, findings)]
-    result = _carry_out(ready, before, operation)
+    with following(acquired):
+        ready = expected.looked_at_again() if images else expected
+        if images:
+            ready = replace(ready, built=frozenset(step.service for step in images if step.action == _step.BUILD))
+            # The images may be other ones now, with other steps to take, and with or without a health check.
+            findings = checked(ready, ready, (), ready.steps(), acquired)
+        externals_made = _externals_created(ready, findings)
+    before = [*acquired, *externals_made]
+    with following(before):
+        result = _carry_out(ready, before, operation)
     warnings = [*compared.pop("warnings", ()), *result.pop("warnings", ())]
     return {**result, **compared, **({"warnings": warnings} if warnings else {})}
 

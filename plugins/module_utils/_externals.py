@@ -31,5 +31,10 @@ def create_externals(missing: t.Sequence[Used], cli: Cli) -> list[dict[str, str]
             cli.docker(*CREATION[each.kind](each.definition))
         except ComposeFailure as failure:
             message = f"external {each} cannot be created, and no container was touched. {failure}"
-            raise ComposeFailure(message, **{**failure.facts, "changed": number > 0}) from failure
-    return [step.told() for step in externals_to_create(missing)]
+            made = _actions(missing[:number])
+            raise ComposeFailure(message, **{**failure.facts, "changed": bool(made), "actions": made}) from failure
+    return _actions(missing)
+
+
+def _actions(created: t.Iterable[Used]) -> list[dict[str, str]]:
+    return [step.told() for step in externals_to_create(created)]

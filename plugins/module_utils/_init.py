@@ -24,6 +24,7 @@ from ansible_collections.strata.compose.plugins.module_utils import (
     _report,
 )
 from ansible_collections.strata.compose.plugins.module_utils._acquire import acquire
+from ansible_collections.strata.compose.plugins.module_utils._changes import Seen, facts_of, following
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._externals import create_externals
 from ansible_collections.strata.compose.plugins.module_utils._files import replace_file
@@ -35,7 +36,11 @@ from ansible_collections.strata.compose.plugins.module_utils._model import as_js
 from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
 from ansible_collections.strata.compose.plugins.module_utils._plan_inputs import digests_of
 from ansible_collections.strata.compose.plugins.module_utils._plan_service import awakenings
-from ansible_collections.strata.compose.plugins.module_utils._preflight import Findings, check_before_change
+from ansible_collections.strata.compose.plugins.module_utils._preflight import (
+    Findings,
+    check_before_change,
+    require_networks,
+)
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import COMING
@@ -72,8 +77,11 @@ def perform(operation: Operation) -> Result:
         told = _init_report.told(scene, foreseen, [*(each.told() for each in coming), *_actions(due, options)])
         return {**told, "due": is_due, "inputs": _inputs(scene)}
     scene, acquired = _prepared(scene, images)
-    created = create_externals(findings.missing, scene.cli)
-    return _performed(scene, [*created, *acquired], operation)
+    with following(acquired):
+        created = create_externals(findings.missing, scene.cli)
+    before = [*created, *acquired]
+    with following(before):
+        return _performed(scene, before, operation)
 
 
 def _inputs(scene: InitScene) -> dict[str, str]:
@@ -91,8 +99,9 @@ def _prepared(scene: InitScene, images: t.Sequence[Step]) -> tuple[InitScene, li
     """The scene with its images, which may be other ones than before, and all steps known to the deployment."""
     _init_words.remember_images(scene)
     acquired = acquire(scene.release, images, scene.snapshot, scene.cli)
-    scene = scene.looked_at_again() if images else scene
-    _init_words.remember_selection(scene)
+    with following(acquired):
+        scene = scene.looked_at_again() if images else scene
+        _init_words.remember_selection(scene)
     return scene, acquired
 
 
@@ -148,6 +157,7 @@ def _checked(scene: InitScene, due: t.Collection[str], images: t.Sequence[Step],
     absent, services = _absent_servers(scene, due), _services_of(scene, due)
     steps = [Step(name, CREATE, "is to be run") for name in (*services, *absent)]
     release = _with_one_offs(scene, [name for name in services if name not in absent])
+    require_networks(scene.release, scene.snapshot, _server_steps(scene, due), scene.cli)
     return check_before_change(release, steps, {}, expected, policy, scene.cli, images)
 
 
@@ -185,18 +195,28 @@ def _carried_out(scene: InitScene, due: t.Sequence[str], operation: Operation) -
     """Run the steps; raises `ComposeFailure` when one fails."""
     options, cancellation = operation.options, operation.cancellation
     cancellation.touch()
-    _bring_servers(scene, due, operation)
+    before = Seen.of(scene.release.project, replace(scene.snapshot, images={}), scene.cli, _servers(scene, due))
+    steps = _server_steps(scene, due)
+    try:
+        _bring_servers(scene, due, operation)
+    except ComposeFailure as failure:
+        raise ComposeFailure(failure.message, **{**failure.facts, **facts_of(before, steps, scene.cli)}) from failure
     actor = options["actor"] or "unknown"
     phase = Run(scene, list(due), options["parallel"], options["step_timeout"], actor, cancellation)
     outcomes = carry_out(phase)
     if phase.has_failed or cancellation.by:
-        raise _failure(scene.looked_at_again(), outcomes, cancellation.by)
+        changed = facts_of(before, steps, scene.cli)
+        begun = [each for each in _actions(due, options) if each["service"] in phase.begun]
+        facts = {"changed": bool(changed["changed"] or begun), "actions": [*changed.get("actions", ()), *begun]}
+        raise _failure(scene.looked_at_again(), outcomes, cancellation.by, facts)
     return outcomes
 
 
-def _failure(scene: InitScene, outcomes: t.Mapping[str, Outcome], cancelled_by: str) -> ComposeFailure:
+def _failure(
+    scene: InitScene, outcomes: t.Mapping[str, Outcome], cancelled_by: str, changes: t.Mapping[str, t.Any]
+) -> ComposeFailure:
     everything = _init_report.in_order(scene, outcomes)
-    facts = {**_init_report.facts(scene, everything), "changed": True, "error_kind": "init_failed"}
+    facts = {**_init_report.facts(scene, everything), **changes, "error_kind": "init_failed"}
     facts["failed_services"] = _init_report.failed_services(everything)
     return ComposeFailure(_init_plan.failure_text(everything, cancelled_by), **facts)
 
@@ -224,8 +244,7 @@ def _cancelled(operation: Operation, servers: t.Collection[str]) -> t.Callable[[
     started = f"Services that they depend on were created or started: {', '.join(sorted(servers))}." if servers else ""
 
     def failure() -> ComposeFailure | None:
-        told = cancellation.failure(f"No init step was run. {started}".strip())
-        return ComposeFailure(told.message, **{**told.facts, "changed": bool(servers)}) if cancellation.by else None
+        return cancellation.failure(f"No init step was run. {started}".strip()) if cancellation.by else None
 
     return failure
 

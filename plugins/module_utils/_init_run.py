@@ -51,6 +51,8 @@ class Run:
     running: dict[str, float] = field(default_factory=dict)
     """monotonic time of the start by step"""
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
+    """the steps that got a container, or whose earlier one was seen to its end"""
 
     @property
     def has_failed(self) -> bool:
@@ -92,6 +94,7 @@ def _start(run: Run, name: str) -> None:
     earlier = _states(run, [name]).get(name)
     if earlier and _is_same_try(run, name, fingerprint, earlier):
         run.running[name] = time.monotonic()
+        run.begun.add(name)
         return
     if earlier and earlier["Status"] not in STANDING:
         run.outcomes[name] = _failed(name, "an earlier try with other content still runs: wait for its end", container)
@@ -103,6 +106,8 @@ def _start(run: Run, name: str) -> None:
     started = time.monotonic()
     argv = (*compose.from_release(scene.release), *compose.run_detached(container, step.service))
     completed = scene.cli.compose(*argv, **_input(scene, step), accept=None)
+    if completed.rc == 0 or _states(run, [name]):
+        run.begun.add(name)
     if completed.rc == 0:
         run.running[name] = started
         return

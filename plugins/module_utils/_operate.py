@@ -13,7 +13,9 @@ import typing as t
 from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _plan, _plan_followers, _report
+from ansible_collections.strata.compose.plugins.module_utils._changes import Seen, facts_of
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._lost_networks import may_be_lost
 from ansible_collections.strata.compose.plugins.module_utils._model import is_past, selected_with_dependencies
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._resolve import require_services
@@ -57,6 +59,10 @@ def start(operation: Operation) -> Result:
     _require_containers(everything.only(meant), release, meant)
     steps = _plan.plan_start(release, everything, meant)
     _require_leaders(release, everything, steps)
+    if may_be_lost(steps):
+        from ansible_collections.strata.compose.plugins.module_utils._preflight import require_networks
+
+        require_networks(release, everything, steps, operation.cli)
     in_switch = operation.init_in_switch() if steps else None
     due = in_switch.due(release, steps) if in_switch else None
     touched = everything.only(None if meant is None else {*meant, *(step.service for step in steps)})
@@ -80,21 +86,12 @@ def _asked_for(release: Release, before: Snapshot, steps: t.Sequence[Step], mean
 @contextlib.contextmanager
 def brought_to_an_end(operation: Operation, before: Snapshot, steps: t.Sequence[Step]) -> t.Iterator[None]:
     """A signal does not cut off what is inside, and a failure there tells what was changed until then."""
+    seen = Seen.of(operation.store.project, before, operation.cli, before.services)
     operation.cancellation.touch()
     try:
         yield
     except ComposeFailure as failure:
-        raise ComposeFailure(failure.message, **{**_changes(operation, before, steps), **failure.facts}) from failure
-
-
-def _changes(operation: Operation, before: Snapshot, steps: t.Sequence[Step]) -> dict[str, t.Any]:
-    """What the containers show; an engine that cannot be asked any more may have changed anything."""
-    try:
-        after = observe(operation.cli, operation.store.project)
-    except ComposeFailure:
-        return {"changed": True}
-    actions = _report.actions_between(before, after.only(before.services), steps)
-    return {"changed": bool(actions), "actions": actions, "services": _report.services_told(after)}
+        raise ComposeFailure(failure.message, **{**failure.facts, **facts_of(seen, steps, operation.cli)}) from failure
 
 
 def selected(operation: Operation) -> Snapshot:

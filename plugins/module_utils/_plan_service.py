@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._differences import as_reason, changed_fields
+from ansible_collections.strata.compose.plugins.module_utils._lost_networks import networks_of, reason_of_networks
 from ansible_collections.strata.compose.plugins.module_utils._model import is_done, may_complete
 from ansible_collections.strata.compose.plugins.module_utils._mounts import has_same_inputs, reason_of_inputs
 from ansible_collections.strata.compose.plugins.module_utils._step import (
@@ -35,6 +36,8 @@ def steps_of_service(
     part, existing = wanted.parts[name], running.of(name)
     rule = policy.recreation_of(name)
     reason = _reason_to_recreate(part, existing, made, running, rule) if existing and part.replicas else ""
+    if not reason and rule != "never":
+        reason = reason_of_networks(wanted, name, _live(wanted, existing[: part.replicas], made), running)
     if rule != "always" and (reason or not existing) and is_done_in(wanted, name, running, wanted.made.get(name)):
         yield from _removal(name, f"had completed in release {wanted.number}", existing)
     elif part.replicas == 0:
@@ -115,9 +118,9 @@ def _repairs(
     wanted: Release, name: str, existing: t.Sequence[Container], made: Made | None, policy: Policy
 ) -> t.Iterator[Step]:
     """What brings containers of the right kind back to work."""
-    live = [each for each in existing if not is_done(wanted.model, each, made)]
+    live = _live(wanted, existing, made)
     yield from awakenings(name, live)
-    for network in _networks(wanted, name):
+    for network in networks_of(wanted, name):
         cut = tuple(each.id for each in live if network not in each.networks)
         if cut:
             yield Step(name, CONNECT, f"disconnected from network {network}", cut, network)
@@ -129,6 +132,11 @@ def _repairs(
         yield Step(name, RESTART, f"unhealthy: {_first_line(sick[0].health_output)}", tuple(each.id for each in sick))
 
 
+def _live(wanted: Release, existing: t.Iterable[Container], made: Made | None) -> list[Container]:
+    """Those that are not done for good."""
+    return [each for each in existing if not is_done(wanted.model, each, made)]
+
+
 def awakenings(name: str, live: t.Sequence[Container]) -> t.Iterator[Step]:
     stopped = [each for each in live if each.state in ("created", "exited", "dead")]
     if stopped:
@@ -136,13 +144,6 @@ def awakenings(name: str, live: t.Sequence[Container]) -> t.Iterator[Step]:
     paused = tuple(each.id for each in live if each.state == "paused")
     if paused:
         yield Step(name, UNPAUSE, "paused", paused)
-
-
-def _networks(wanted: Release, name: str) -> list[str]:
-    """Engine names of the networks that the service's containers belong to."""
-    attached = wanted.model["services"][name].get("networks") or {}
-    defined = wanted.model.get("networks") or {}
-    return [defined[each]["name"] for each in attached if each in defined]
 
 
 def _state_told(container: Container) -> str:

@@ -17,6 +17,7 @@ from ansible_collections.strata.compose.plugins.module_utils._engine_objects imp
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._health_conditions import health_conditions
 from ansible_collections.strata.compose.plugins.module_utils._host_ports import taken_ports
+from ansible_collections.strata.compose.plugins.module_utils._lost_networks import lost_networks, may_be_lost
 from ansible_collections.strata.compose.plugins.module_utils._model import selected_with_dependencies
 from ansible_collections.strata.compose.plugins.module_utils._networks_and_volumes import (
     Used,
@@ -30,6 +31,7 @@ from ansible_collections.strata.compose.plugins.module_utils._networks_and_volum
     unlabelled_volumes,
     used_by,
 )
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import with_networks
 from ansible_collections.strata.compose.plugins.module_utils._step import (
     BUILD,
     CREATE,
@@ -87,6 +89,7 @@ def check_before_change(
         *_on_engine(release, steps, concerned, snapshot, around),
         *external_problems(around.missing if policy.external == REQUIRE else ()),
         *misnamed_images(release, images),
+        *_lost_networks(release, steps, snapshot, cli),
         *_missing_images(release, concerned, snapshot, policy),
         *taken_ports(release, concerned, steps, around.objects.containers, cli),
         *health_conditions(release, concerned, _without(release, images, snapshot), cli),
@@ -125,6 +128,20 @@ class _Surroundings:
             # It knows the overlay networks of its cluster only while one of its containers is in them.
             missing = tuple(each for each in missing if each.kind != "network")
         return cls(used_by(release, services), missing, _plan.changed_networks(release, made), objects)
+
+
+def require_networks(release: Release, before: Snapshot, steps: t.Sequence[Step], cli: Cli) -> None:
+    """Raise `ComposeFailure` when a container is to be started as it is and somebody has removed its network."""
+    if problems := list(_lost_networks(release, steps, before, cli)):
+        raise ComposeFailure(f"{'; '.join(problems)}. {NOTHING_CHANGED}", problems=problems)
+
+
+def _lost_networks(release: Release, steps: t.Sequence[Step], before: Snapshot, cli: Cli) -> list[str]:
+    """A deployment recreates these containers, unless `recreate: never` keeps it from that."""
+    if not may_be_lost(steps):
+        return []
+    here = with_networks(cli, before) if before.networks is None else before
+    return [f"{each}: deploy with state=present and recreate=auto" for each in lost_networks(release, steps, here)]
 
 
 def _without(release: Release, images: t.Iterable[Step], snapshot: Snapshot) -> Snapshot:

@@ -17,6 +17,7 @@ from ansible_collections.strata.compose.plugins.module_utils._operate import (
     selected,
     told,
 )
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import observe
 from ansible_collections.strata.compose.plugins.module_utils._stop import accept_gone, stop_in_order
 
 if t.TYPE_CHECKING:
@@ -39,7 +40,7 @@ def remove(operation: Operation) -> Result:
     others = removal.objects if removal else ()
     steps = (*_plan.plan_remove(before), *others)
     if not operation.check:
-        with brought_to_an_end(operation, before, steps):
+        with brought_to_an_end(operation, _with_images(before, removal, operation), steps):
             _remove(operation, before, removal)
             _forget(operation, removal)
     result = told(operation, before, steps)
@@ -47,6 +48,14 @@ def remove(operation: Operation) -> Result:
         result["warnings"] = list(removal.warnings)
     actions = [*result["actions"], *(() if operation.check else (step.told() for step in others))]
     return {**result, "changed": bool(actions), "actions": actions}
+
+
+def _with_images(before: Snapshot, removal: Removal | None, operation: Operation) -> Snapshot:
+    """The snapshot with the images that are to be removed, so that a failure can tell which of them were."""
+    names = removal.names("image") if removal else ()
+    if not names:
+        return before
+    return replace(before, images=observe(operation.cli, operation.store.project, names).images)
 
 
 def _require_confirmation(operation: Operation) -> None:

@@ -27,19 +27,24 @@ def services_told(snapshot: Snapshot) -> Told:
     return [_service_told(name, snapshot.of(name)) for name in snapshot.services]
 
 
-def actions_between(before: Snapshot, after: Snapshot, planned: t.Sequence[Step]) -> Told:
-    """What changed on the engine, in the plan's order; the reason is the plan's where the plan foresaw it."""
+def actions_between(before: Snapshot, after: Snapshot, planned: t.Sequence[Step], has_failed: bool = False) -> Told:
+    """What changed on the engine, in the plan's order; the reason is the plan's where the plan foresaw it.
+
+    What has failed may have come no further than to stop what it was to replace or restart.
+    """
+    touched = {step.service for step in planned} if has_failed else ()
+    other = "done before the failure" if has_failed else "follows from the others"
     reasons = {(step.service, step.action): step.reason for step in planned}
     found = [
         (name, action)
         for name in sorted({*before.services, *after.services})
         for action in actions_on(before.of(name), after.of(name))
         # Only what was asked to stop was stopped: a job that ends meanwhile ends by itself.
-        if action != _step.STOP or (name, action) in reasons
+        if action != _step.STOP or (name, action) in reasons or name in touched
     ]
     order = {each: position for position, each in enumerate(reasons)}
     return [
-        {"service": name, "action": action, "reason": reasons.get((name, action), "follows from the others")}
+        {"service": name, "action": action, "reason": reasons.get((name, action), other)}
         for name, action in sorted(found, key=lambda each: order.get(each, len(order)))
     ]
 

@@ -15,6 +15,7 @@ from ansible_collections.strata.compose.plugins.module_utils import _model, _mou
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._creation import differs_by_version
 from ansible_collections.strata.compose.plugins.module_utils._files import is_file, real_path
+from ansible_collections.strata.compose.plugins.module_utils._lost_networks import may_be_lost
 from ansible_collections.strata.compose.plugins.module_utils._owner_record import require_own_containers
 from ansible_collections.strata.compose.plugins.module_utils._project import Project
 from ansible_collections.strata.compose.plugins.module_utils._pull_policy import ALLOWED
@@ -27,7 +28,13 @@ from ansible_collections.strata.compose.plugins.module_utils._resolve import (
     with_config_hashes,
 )
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_gate, learn_secrets
-from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL, Container, Snapshot, observe
+from ansible_collections.strata.compose.plugins.module_utils._snapshot import (
+    LABEL,
+    Container,
+    Snapshot,
+    observe,
+    with_networks,
+)
 from ansible_collections.strata.compose.plugins.module_utils._sources import find_project, texts_of
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
 from ansible_collections.strata.compose.plugins.module_utils._step import Policy, Step
@@ -77,6 +84,8 @@ class Scene:
     def steps(self) -> tuple[Step, ...]:
         """The steps on containers."""
         found = _plan.plan(self.release, self.snapshot, self.made, self.policy, self.selected)
+        if self.snapshot.networks is None and may_be_lost(found):
+            return replace(self, snapshot=with_networks(self.cli, self.snapshot)).steps()
         if not differs_by_version(self.release, found, self.snapshot):
             return found
         hashed = with_config_hashes(self.release, self.snapshot, self.cli)

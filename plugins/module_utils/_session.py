@@ -76,7 +76,8 @@ class Session:
             return {**facts, "changed": False, "rc": None, "stderr": "", "msg": reason}
         if rc is not None and not self.command.accepts(rc):
             message = _command.told_failure(self.command, rc, facts["stdout"], facts["stderr"])
-            changed = not self.command.read_only
+            is_begun = not _command.is_not_begun(rc, facts["stdout"] + facts["stderr"])
+            changed = is_begun and not self.command.read_only
             raise ComposeFailure(message, **{**facts, "changed": changed, "error_kind": "command_failed"})
         changed = self.command.changes(rc)
         action = {"service": self.command.service, "action": "exec", "reason": " ".join(self.command.argv)}

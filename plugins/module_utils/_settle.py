@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _images, _journal, _plan, _record, _step
+from ansible_collections.strata.compose.plugins.module_utils._changes import Seen, facts_of
 from ansible_collections.strata.compose.plugins.module_utils._digests import digest_if_readable, with_files_as_now
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._journal import Journal, JournalFile, with_inputs
@@ -34,6 +35,7 @@ def settle(operation: Operation, journal: Journal) -> str:
 
 def _ended(operation: Operation, journal: Journal) -> str:
     journal_file, transaction = JournalFile(operation.store.folder), _transaction_of(operation, journal)
+    before = Seen.of(operation.store.project, observe(operation.cli, operation.store.project), operation.cli)
     began = f"The switch to release {journal.to} that {journal.actor} began at {journal.started} was cut off"
     remove_leftovers(operation.store.project, operation.cli)
     _images.restore_tags(operation.cli, journal.tags)
@@ -50,7 +52,8 @@ def _ended(operation: Operation, journal: Journal) -> str:
         try:
             go_back(scene, current, journal_file, replace(journal, phase=_journal.BACK), transaction)
         except ComposeFailure as failure:
-            raise degraded(scene, ComposeFailure(f"{began}. {cause}"), failure) from failure
+            changes = facts_of(before, (), operation.cli)
+            raise degraded(scene, ComposeFailure(f"{began}. {cause}"), failure, changes) from failure
     journal_file.close()
     if not cause:
         return f"{began}; its containers pass the gate, so it is the current release now."

@@ -64,6 +64,8 @@ class Container:
     """whose namespaces and volumes it was made to share: the key of the service's definition, id of the container"""
     made_by: str = ""
     """version of Compose"""
+    network_ids: tuple[tuple[str, str], ...] = ()
+    """the ids of its networks by name; empty before its first start"""
 
     @property
     def started_at(self) -> float:
@@ -94,6 +96,8 @@ class Snapshot:
     """image name to id, for those that are here"""
     image_ages: t.Mapping[str, float] = field(default_factory=dict, compare=False)
     """seconds since an image got its tag on this host, where the engine knows"""
+    networks: t.Mapping[str, str] | None = field(default=None, compare=False)
+    """ids of the engine's networks by name; ``None`` where nobody has asked"""
 
     def of(self, service: str) -> tuple[Container, ...]:
         return tuple(each for each in self.containers if each.service == service)
@@ -131,6 +135,12 @@ def observe(
         images=images,
         image_ages={name: age for name, age in ages.items() if age is not None},
     )
+
+
+def with_networks(cli: Cli, snapshot: Snapshot) -> Snapshot:
+    """The snapshot with the engine's networks, of whatever project."""
+    listed = cli.docker("network", "ls", "--no-trunc", "--format", "{{.ID}} {{.Name}}").text.splitlines()
+    return replace(snapshot, networks={name: each for each, _space, name in (line.partition(" ") for line in listed)})
 
 
 def _age(image: t.Mapping[str, t.Any]) -> float | None:
@@ -208,6 +218,7 @@ def _container(told: dict[str, t.Any]) -> Container | None:
         image_name=told["Config"]["Image"],
         config_hash=labels.get(LABEL + "config-hash", ""),
         networks=tuple(sorted(settings.get("Networks") or ())),
+        network_ids=_network_ids(settings.get("Networks") or {}),
         ports=_ports(settings.get("Ports") or {}),
         error=state.get("Error") or "",
         checks=_checks(health.get("Log") or (), state["StartedAt"]),
@@ -217,6 +228,10 @@ def _container(told: dict[str, t.Any]) -> Container | None:
         made_by=labels.get(LABEL + "version", ""),
         origin=Origin(*(labels.get(f"{LABEL}project.{name}", "") for name in Origin._fields)),
     )
+
+
+def _network_ids(attached: t.Mapping[str, t.Any]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, (end or {}).get("NetworkID") or "") for name, end in attached.items()))
 
 
 def _shares(settings: t.Mapping[str, t.Any]) -> tuple[tuple[str, str], ...]:

@@ -12,6 +12,7 @@ import contextlib
 import time
 import typing as t
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ansible_collections.strata.compose.plugins.module_utils import (
     _creation,
@@ -23,6 +24,7 @@ from ansible_collections.strata.compose.plugins.module_utils import (
     _step,
     _undone,
 )
+from ansible_collections.strata.compose.plugins.module_utils._changes import Seen, facts_of
 from ansible_collections.strata.compose.plugins.module_utils._digests import as_made_now
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, as_failure
 from ansible_collections.strata.compose.plugins.module_utils._journal import Journal, JournalFile, inputs_of
@@ -93,18 +95,21 @@ def carry_out(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -
     scene = replace(scene, release=release)
     journal_file = JournalFile(scene.store.folder)
     transaction.cancellation.touch()
+    # What image names mean is not compared: those that are borrowed for older images are given back later.
+    before = Seen.of(release.project, replace(scene.snapshot, images={}), scene.cli)
     journal = journal_file.write(_opened(scene, steps, transaction))
     if transaction.cancellation.by:
         raise _not_begun(scene, journal_file, transaction)
     try:
         switched = _switched(scene, steps, journal_file, journal, transaction.manner)
     except Exception as error:  # Whatever it is, the last good release has to serve again.
-        raise _taken_back(scene, as_failure(error), journal_file, journal, transaction) from error
+        cause = _taken_back(scene, as_failure(error), journal_file, journal, transaction)
+        raise cause(facts_of(before, steps, scene.cli)) from error
     try:
         made = switched.scene.release
         final = _record.committed(switched.scene, made, switched.steps, transaction.began, transaction.author)
     except ComposeFailure as failure:
-        raise _undone.unrecorded(switched.scene, failure) from failure
+        raise _undone.unrecorded(switched.scene, failure, facts_of(before, steps, scene.cli)) from failure
     journal_file.close()
     return replace(switched, scene=replace(switched.scene, release=final))
 
@@ -187,27 +192,27 @@ def _note(scene: Scene, cause: ComposeFailure, transaction: Transaction) -> None
 
 def _taken_back(
     scene: Scene, cause: ComposeFailure, journal_file: JournalFile, journal: Journal, transaction: Transaction
-) -> ComposeFailure:
-    """The failure to tell, after the last good release was brought back or could not be."""
+) -> t.Callable[[t.Mapping[str, t.Any]], ComposeFailure]:
+    """What makes the failure to tell of what has changed, after the last good release was brought back or not."""
     _note(scene, cause, transaction)
     if scene.last is None:
         journal_file.close()
-        return _without_return(scene, cause)
+        return partial(_without_return, scene, cause)
     journal, number = journal_file.advance(journal, phase=_journal.BACK), scene.last.number
     try:
         back = go_back(scene, scene.last, journal_file, journal, transaction)
     except Exception as error:  # Told beside the first cause; the journal stays for the next operation.
-        return _undone.degraded(scene, cause, as_failure(error))
+        return partial(_undone.degraded, scene, cause, as_failure(error))
     journal_file.close()
-    return _undone.rolled_back(back.scene, cause, number, back.differences)
+    return partial(_undone.rolled_back, back.scene, cause, number, back.differences)
 
 
-def _without_return(scene: Scene, cause: ComposeFailure) -> ComposeFailure:
+def _without_return(scene: Scene, cause: ComposeFailure, changes: t.Mapping[str, t.Any]) -> ComposeFailure:
     after = scene
     with contextlib.suppress(ComposeFailure):  # an engine that does not answer must not hide the cause
         after = scene.looked_at_again()
     created = {each.id for each in after.snapshot.containers} - {each.id for each in scene.snapshot.containers}
-    return _undone.without_return(after, cause, bool(created))
+    return _undone.without_return(after, cause, bool(created), changes)
 
 
 def go_back(

@@ -13,22 +13,27 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
+Changes = t.Mapping[str, t.Any]
+"""What the switch has changed, going back included, as `_changes.facts_of` tells it."""
 
-def rolled_back(scene: Scene, cause: ComposeFailure, number: int, differences: t.Sequence[str]) -> ComposeFailure:
+
+def rolled_back(
+    scene: Scene, cause: ComposeFailure, number: int, differences: t.Sequence[str], changes: Changes
+) -> ComposeFailure:
     """The last good release serves again; ``differences`` tell what Compose did on its own on the way."""
     told = f"Rolled back: release {number} serves again."
     warned = {"warnings": list(differences)} if differences else {}
-    return _failure(scene, cause, told, "rolled_back", rolled_back_to=number, **warned)
+    return _failure(scene, cause, changes, told, "rolled_back", rolled_back_to=number, **warned)
 
 
-def without_return(scene: Scene, cause: ComposeFailure, has_containers: bool) -> ComposeFailure:
+def without_return(scene: Scene, cause: ComposeFailure, has_containers: bool, changes: Changes) -> ComposeFailure:
     """A first release failed; ``has_containers`` tells whether the switch came so far that it has some."""
     kept = "its containers are kept for a look at them, and the next deployment replaces them."
     told = f"There is no earlier release to go back to: {kept}" if has_containers else "No container was created."
-    return _failure(scene, cause, told, "failed")
+    return _failure(scene, cause, changes, told, "failed")
 
 
-def degraded(scene: Scene, cause: ComposeFailure, second: ComposeFailure) -> ComposeFailure:
+def degraded(scene: Scene, cause: ComposeFailure, second: ComposeFailure, changes: Changes) -> ComposeFailure:
     """Neither release serves: both causes, and what can be done about it. The scene knows the last good release."""
     number = scene.last.number if scene.last else 0
     begin = compose.from_release(scene.release, *(scene.store.path(number, name) for name in ("compose.json", "env")))
@@ -39,28 +44,31 @@ def degraded(scene: Scene, cause: ComposeFailure, second: ComposeFailure) -> Com
         f"gone, deploy again: the next operation goes back first. By hand, `{command}` starts release {number}."
     )
     failed = second.facts.get("failed_services")
-    return _failure(scene, cause, told, "degraded", **({"failed_services_of_roll_back": failed} if failed else {}))
+    facts = {"failed_services_of_roll_back": failed} if failed else {}
+    return _failure(scene, cause, changes, told, "degraded", **facts)
 
 
-def unrecorded(scene: Scene, cause: ComposeFailure) -> ComposeFailure:
+def unrecorded(scene: Scene, cause: ComposeFailure, changes: Changes) -> ComposeFailure:
     """The failure of a switch that went well and cannot be written down: its journal stays for the next operation."""
     told = (
         f"Release {scene.release.number} passed the gate and serves, but could not be recorded as the current one: the "
         f"next operation does that when the cause is gone."
     )
-    return _failure(scene, cause, told, "unrecorded")
+    return _failure(scene, cause, changes, told, "unrecorded")
 
 
-def _failure(scene: Scene, cause: ComposeFailure, told: str, state: str, **facts: t.Any) -> ComposeFailure:
+def _failure(
+    scene: Scene, cause: ComposeFailure, changes: Changes, told: str, state: str, **facts: t.Any
+) -> ComposeFailure:
     return ComposeFailure(
         f"{cause.message}\n{told}",
         **{
-            "changed": True,
             "project": scene.release.project,
             "environment": scene.release.environment,
             **cause.facts,
             "state": state,
             "services": _report.services_told(scene.snapshot),
+            **changes,
             **facts,
         },
     )

@@ -301,8 +301,11 @@ release:
   type: int
   sample: 7
 actions:
-  description: What changed, found by comparing the engine before and after; in check mode, what the plan says.
-  returned: success
+  description:
+    - What changed, found by comparing the engine before and after; in check mode, what the plan says.
+    - On failure, what is not as it was before. That includes containers that were replaced or restarted and serve again,
+      and networks, volumes and images that stay. C(changed) is V(true) where there is any.
+  returned: success, and failure after the preflight
   type: list
   elements: dict
   contains:

@@ -10,6 +10,7 @@ import typing as t
 from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _operations
+from ansible_collections.strata.compose.plugins.module_utils._changes import following
 from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils.postgres import (
@@ -21,9 +22,13 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres import (
 )
 from ansible_collections.strata.compose.plugins.module_utils.postgres._apply import apply
 from ansible_collections.strata.compose.plugins.module_utils.postgres._converge import Change
-from ansible_collections.strata.compose.plugins.module_utils.postgres._observe import observe_database
+from ansible_collections.strata.compose.plugins.module_utils.postgres._observe import changes_told, observe_database
 from ansible_collections.strata.compose.plugins.module_utils.postgres._observed import Observed
-from ansible_collections.strata.compose.plugins.module_utils.postgres._outcome import connection_of, told
+from ansible_collections.strata.compose.plugins.module_utils.postgres._outcome import (
+    connection_of,
+    kept_passwords,
+    told,
+)
 from ansible_collections.strata.compose.plugins.module_utils.postgres._task import Task, decided, keep
 
 Options = t.Mapping[str, t.Any]
@@ -65,6 +70,12 @@ def prepare(task: Task) -> Result:
 def present(task: Task) -> Result:
     """Have the server run, and the database and its roles be what is wanted."""
     brought = _brought(task)
+    with following(() if task.operation.check else brought["actions"]):
+        return _present_in(task, brought)
+
+
+def _present_in(task: Task, brought: Result) -> Result:
+    """Have the database and its roles be what is wanted in a server that runs."""
     if task.operation.check and not task.runs():
         passwords, made = decided(task, None)
         found = () if task.containers() else _in_new_server(task, passwords)
@@ -77,7 +88,8 @@ def present(task: Task) -> Result:
     if (made or found) and not task.operation.check:
         task.operation.cancellation.touch()
         keep(task, made)
-        apply(server, found, task.wish)
+        with following(kept_passwords(task, made)), changes_told(server, task.wish, seen):
+            apply(server, found, task.wish)
     return told(task, seen, connection, made, found, brought)
 
 

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import typing as t
+
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils.postgres._observed import (
     MAINTENANCE,
@@ -27,3 +30,21 @@ def observe_database(server: Server, wish: Wish) -> Observed:
         if seen.exists:
             raise
         return seen
+
+
+@contextlib.contextmanager
+def changes_told(server: Server, wish: Wish, before: Observed) -> t.Iterator[None]:
+    """A failure inside tells whether the database or its roles are other ones than before."""
+    try:
+        yield
+    except ComposeFailure as failure:
+        facts = {**failure.facts, "changed": _is_changed(server, wish, before)}
+        raise ComposeFailure(failure.message, **facts) from failure
+
+
+def _is_changed(server: Server, wish: Wish, before: Observed) -> bool:
+    """A server that cannot be asked any more may have changed anything."""
+    try:
+        return observe_database(server, wish) != before
+    except ComposeFailure:
+        return True

@@ -28,9 +28,8 @@ def told(
     brought: Result | None = None,
 ) -> Result:
     """The result of a database that is or will be there."""
-    reason = "is kept on the host from now on"
-    kept = [{"service": task.service, "action": "make password", "reason": f"role {name}: {reason}"} for name in made]
-    facts = told_changes(task, changes, [*(brought or {}).get("actions", ()), *kept], brought=brought)
+    first = [*(brought or {}).get("actions", ()), *kept_passwords(task, made)]
+    facts = told_changes(task, changes, first, brought=brought)
     warnings = _converge.warnings_of(task.wish, seen) if seen else []
     return {
         **facts,
@@ -39,6 +38,12 @@ def told(
         "psql": by_hand(task.containers(), task.wish.database),
         **({"warnings": warnings} if warnings else {}),
     }
+
+
+def kept_passwords(task: Task, made: t.Iterable[str]) -> list[dict[str, str]]:
+    """The actions that tell of passwords that were generated for these roles."""
+    reason = "is kept on the host from now on"
+    return [{"service": task.service, "action": "make password", "reason": f"role {name}: {reason}"} for name in made]
 
 
 def told_changes(

@@ -11,6 +11,7 @@ import sys
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils import _operations, _remove
+from ansible_collections.strata.compose.plugins.module_utils._changes import following
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._spec import POSTGRES, POSTGRES_BACKUP
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
@@ -19,7 +20,7 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres._apply imp
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backup import back_up
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backup_folder import BackupFolder, folder_of
 from ansible_collections.strata.compose.plugins.module_utils.postgres._converge import Change
-from ansible_collections.strata.compose.plugins.module_utils.postgres._observe import observe_database
+from ansible_collections.strata.compose.plugins.module_utils.postgres._observe import changes_told, observe_database
 from ansible_collections.strata.compose.plugins.module_utils.postgres._observed import MAINTENANCE, Observed
 from ansible_collections.strata.compose.plugins.module_utils.postgres._outcome import told_changes
 from ansible_collections.strata.compose.plugins.module_utils.postgres._server import Server
@@ -45,9 +46,11 @@ def remove(task: Task) -> Result:
         _require_alone(task, server)
     changes = removals(task.wish, seen)
     first, taken = _backup(task, seen)
-    if task.options["service"]:
-        return {**_dropped(task, server, changes, first), **taken}
-    return {**_without_own(task, changes, first), **taken}
+    with following(() if task.operation.check else first):
+        if task.options["service"]:
+            with changes_told(server, task.wish, seen):
+                return {**_dropped(task, server, changes, first), **taken}
+        return {**_without_own(task, changes, first), **taken}
 
 
 def removals(wish: Wish, seen: Observed) -> tuple[Change, ...]:
@@ -101,7 +104,8 @@ def _backup(task: Task, seen: Observed) -> tuple[list[dict[str, str]], Result]:
     folder = BackupFolder(folder_of(options, operation.store.project))
     work = _work.Work(options, False, task.cli, operation.store, folder, operation.cancellation, "backup")
     made = back_up(work)
-    verify(work)
+    with following(told):
+        verify(work)
     return told, {"backup_file": made["file"]}
 
 

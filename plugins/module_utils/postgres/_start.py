@@ -9,6 +9,7 @@ import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils import _deploy
 from ansible_collections.strata.compose.plugins.module_utils._acquire import acquire
+from ansible_collections.strata.compose.plugins.module_utils._changes import following
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene, scene_of
 from ansible_collections.strata.compose.plugins.module_utils.postgres._guard import require_same_major
 
@@ -22,8 +23,9 @@ def bring(operation: Operation) -> Result:
     """Deploy the service of option ``server``, unless its image is of another major version than its data."""
     scene = scene_of(operation.options, operation.redactor)
     scene, acquired = _with_images(scene, operation)
-    _guard(scene, operation.options["server"])
-    result = _deploy.made_so(scene, scene.images() if operation.check else (), operation)
+    with following(acquired):
+        _guard(scene, operation.options["server"])
+        result = _deploy.made_so(scene, scene.images() if operation.check else (), operation)
     return {**result, "actions": [*acquired, *result["actions"]], "changed": result["changed"] or bool(acquired)}
 
 

@@ -15,6 +15,7 @@ description:
   - Makes one list of the results that the tasks of a deployment have registered, in the order of the tasks. It serves a
     plan and a deployment alike, so that the two can be compared line by line.
   - An action that one task foresees and an earlier one takes already is listed once, as that of a database's container.
+    Where one of them is not certain, the certain one is listed.
 author:
   - The strata.compose authors (@strata-collections)
 options:
@@ -40,12 +41,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Mappings with C(service), C(action) and C(reason); of a file its kind, the action and its path.
+  description:
+    - Mappings with C(service), C(action) and C(reason); of a file its kind, the action and its path. What a plan cannot
+      be sure of has C(certain) as V(false).
   type: list
   elements: dict
 """
 
-Action = dict[str, str]
+Action = dict[str, t.Any]
 Results = t.Mapping[str, t.Any]
 
 WRITTEN = {"created": "create", "changed": "change", "removed": "remove"}
@@ -57,9 +60,18 @@ def deployment_actions(results: Results) -> list[Action]:
     """One list of all actions, each once."""
     actions: list[Action] = []
     for kind, result in results.items():
-        taken = {(each["service"], each["action"]) for each in actions}
-        actions += [each for each in _of(kind, result or {}) if (each["service"], each["action"]) not in taken]
+        taken = {_key(each): place for place, each in enumerate(actions)}
+        for each in _of(kind, result or {}):
+            place = taken.get(_key(each))
+            if place is None:
+                actions.append(each)
+            elif not actions[place].get("certain", True) and each.get("certain", True):
+                actions[place] = each
     return actions
+
+
+def _key(action: Action) -> tuple[str, str]:
+    return action["service"], action["action"]
 
 
 def _of(kind: str, result: t.Any) -> t.Iterator[Action]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import typing as t
+from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _step
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
@@ -44,7 +45,7 @@ def acquire(
 
 def _other_ones(release: Release, steps: t.Sequence[Step], before: Snapshot, after: Snapshot) -> list[dict[str, str]]:
     return [
-        {**step.told(), "reason": _reason(step, image)}
+        replace(step, reason=_reason(step, image), certain=True).told()
         for step in steps
         if before.images.get(image := release.parts[step.service].image_name) != after.images.get(image)
     ]
@@ -88,4 +89,4 @@ def _one_for_each_image(release: Release, services: t.Iterable[str]) -> list[str
 
 
 def _reason(step: Step, image: str) -> str:
-    return f"image {image} is another one now" if step.reason == _step.ASKED_FOR else step.reason
+    return step.reason if step.certain else f"image {image} {_step.OTHER_IMAGE}"

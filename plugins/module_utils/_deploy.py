@@ -23,6 +23,11 @@ from ansible_collections.strata.compose.plugins.module_utils._mounts import note
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene, scene_of
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
+from ansible_collections.strata.compose.plugins.module_utils._uncertain import (
+    is_changed,
+    uncertain_steps,
+    warnings_of,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._init_proof import Proof
@@ -50,8 +55,10 @@ def _get_images(scene: Scene, operation: Operation) -> Result:
     if images:
         checked(scene, scene.with_images(images), images, ())
     compared = {"diff": _report.diff_of(scene.release, scene.made, images)} if operation.diff else {}
-    actions = [step.told() for step in _certain(images)] if operation.check else _acquired(scene, images)
-    return {**told(scene, actions, scene.last), **compared}
+    if operation.check:
+        warned = {"warnings": warnings_of(images)}
+        return {**told(scene, [step.told() for step in images], scene.last), **compared, **warned}
+    return {**told(scene, _acquired(scene, images), scene.last), **compared}
 
 
 def roll_back(operation: Operation) -> Result:
@@ -84,17 +91,20 @@ def made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Res
     findings = checked(scene, expected, images, steps) if images or steps else None
     externals = findings.steps if findings else ()
     proof = _require_init(scene, images, operation) if images or steps else None
-    planned = (*externals, *images, *steps)
+    followers = _followers(scene, images, steps)
+    planned = (*externals, *images, *steps, *followers)
     compared: Result = {}
     if operation.diff:
         compared["diff"] = with_gate_in_diff(_report.diff_of(scene.release, scene.made, planned), scene)
     compared.update(_warned(expected, steps, findings))
     if operation.check:
-        foreseen = [step.told() for step in (*externals, *_certain(images), *steps)]
-        due = _init_due(scene.release, steps, proof, operation)
+        foreseen = [step.told() for step in planned]
+        due = _init_foreseen(scene.release, steps, followers, proof, operation)
+        warned = {"warnings": [*compared.pop("warnings", ()), *warnings_of(images, followers)]}
         return {
             **told(scene, [*foreseen, *due, *gate_changed(scene)], scene.last),
             **compared,
+            **warned,
             **_inputs(scene, operation),
         }
     if not images and not steps and _is_settled(expected):
@@ -192,6 +202,24 @@ def _init_due(
     return due.told() if due else []
 
 
+def _followers(scene: Scene, images: t.Sequence[Step], steps: t.Sequence[Step]) -> list[Step]:
+    """The steps that will be taken if an image that is got again turns out to be another one."""
+    if all(step.certain for step in images):
+        return []
+    return uncertain_steps(images, steps, scene.with_other_images(images).narrowed().steps())
+
+
+def _init_foreseen(
+    release: Release, steps: t.Sequence[Step], followers: t.Sequence[Step], proof: Proof | None, operation: Operation
+) -> list[dict[str, t.Any]]:
+    """The init steps that the switch runs, and those that it may have to run."""
+    due = _init_due(release, steps, proof, operation)
+    if not followers:
+        return due
+    possible = _init_due(release, [*steps, *followers], proof, operation)
+    return [*due, *({**each, "certain": False} for each in possible if each not in due)]
+
+
 def _is_settled(scene: Scene) -> bool:
     """Whether nothing has to be awaited or written: the case that has to be fast, for most runs change nothing."""
     last, release = scene.last, scene.release
@@ -253,15 +281,10 @@ def _acquired(scene: Scene, images: t.Sequence[Step]) -> list[dict[str, str]]:
     return acquire(scene.release, images, scene.snapshot, scene.cli, scene.policy.no_cache)
 
 
-def _certain(images: t.Sequence[Step]) -> list[Step]:
-    """An image that is asked for again may turn out to be the one that is here: nothing can be foretold of it."""
-    return [step for step in images if step.reason != _step.ASKED_FOR]
-
-
 def told(scene: Scene, actions: t.Sequence[dict[str, str]], release: Release | None) -> Result:
     """The result that every deployment has."""
     return {
-        "changed": bool(actions),
+        "changed": is_changed(actions),
         "project": scene.release.project,
         "environment": scene.release.environment,
         "release": release.number if release else None,

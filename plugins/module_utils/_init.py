@@ -44,8 +44,9 @@ from ansible_collections.strata.compose.plugins.module_utils._preflight import (
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import COMING
-from ansible_collections.strata.compose.plugins.module_utils._step import ASKED_FOR, CREATE, Policy, Step
+from ansible_collections.strata.compose.plugins.module_utils._step import CREATE, Policy, Step
 from ansible_collections.strata.compose.plugins.module_utils._switch import bring_up
+from ansible_collections.strata.compose.plugins.module_utils._uncertain import condition_of, warnings_of
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
 Result = dict[str, t.Any]
@@ -73,9 +74,11 @@ def perform(operation: Operation) -> Result:
     if operation.check:
         foreseen = {name: Outcome(name, _init_plan.PENDING) for name in due}
         is_due = bool(due or images) or _init_words.is_selection_new(scene)
-        coming = (*findings.steps, *_certain(images), *_server_steps(scene, due))
-        told = _init_report.told(scene, foreseen, [*(each.told() for each in coming), *_actions(due, options)])
-        return {**told, "due": is_due, "inputs": _inputs(scene)}
+        coming = (*findings.steps, *images, *_server_steps(scene, due))
+        possible = _possible(scene, images, due)
+        actions = [*(each.told() for each in coming), *_actions(due, options), *(each.told() for each in possible)]
+        told = _init_report.told(scene, foreseen, actions)
+        return {**told, "due": is_due, "inputs": _inputs(scene), "warnings": warnings_of(images, possible)}
     scene, acquired = _prepared(scene, images)
     with following(acquired):
         created = create_externals(findings.missing, scene.cli)
@@ -90,9 +93,11 @@ def _inputs(scene: InitScene) -> dict[str, str]:
     return digests_of({f"init step {name}": [each.fingerprint, each.image] for name, each in contents})
 
 
-def _certain(images: t.Sequence[Step]) -> list[Step]:
-    """An image that is asked for again may turn out to be the one that is here: nothing can be foretold of it."""
-    return [step for step in images if step.reason != ASKED_FOR]
+def _possible(scene: InitScene, images: t.Sequence[Step], due: t.Collection[str]) -> list[Step]:
+    """The steps that have succeeded, and run again if their image turns out to be another one."""
+    again = {scene.release.parts[each.service].image_name for each in images if not each.certain}
+    names = [name for name in scene.names if name not in due and scene.images[name] in again]
+    return [Step(name, "init", condition_of(images), certain=False) for name in names]
 
 
 def _prepared(scene: InitScene, images: t.Sequence[Step]) -> tuple[InitScene, list[dict[str, str]]]:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from ansible_collections.strata.compose.plugins.module_utils import _init_plan, _init_scene, _report
 from ansible_collections.strata.compose.plugins.module_utils._init_plan import Outcome
 from ansible_collections.strata.compose.plugins.module_utils._init_scene import InitScene
+from ansible_collections.strata.compose.plugins.module_utils._uncertain import is_changed
 
 Result = dict[str, t.Any]
 
@@ -23,7 +24,7 @@ def in_order(scene: InitScene, outcomes: t.Mapping[str, Outcome]) -> list[Outcom
 def told(scene: InitScene, outcomes: t.Mapping[str, Outcome], actions: t.Sequence[dict[str, str]]) -> Result:
     """The result of a phase that has not failed."""
     everything = in_order(scene, outcomes)
-    return {**facts(scene, everything), "changed": bool(actions), "actions": list(actions)}
+    return {**facts(scene, everything), "changed": is_changed(actions), "actions": list(actions)}
 
 
 def facts(scene: InitScene, outcomes: t.Sequence[Outcome]) -> Result:

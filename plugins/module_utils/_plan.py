@@ -17,9 +17,12 @@ from ansible_collections.strata.compose.plugins.module_utils._plan_service impor
     is_done_in,
     steps_of_service,
 )
-from ansible_collections.strata.compose.plugins.module_utils._pull_policy import build_rule, pull_rule
+from ansible_collections.strata.compose.plugins.module_utils._pull_policy import (
+    build_rule,
+    pull_rule,
+    reason_to_get_again,
+)
 from ansible_collections.strata.compose.plugins.module_utils._step import (
-    ASKED_FOR,
     BUILD,
     PULL,
     RECREATE,
@@ -82,13 +85,19 @@ def plan_images(
         if rule != "never" and is_needed:
             reason = f"image {part.image_name} is not here"
         elif rule == "always":
-            reason = ASKED_FOR
+            reason = _reason_to_get_again(wanted, builder or name, action, policy)
         elif rule == "missing" and builder and (change := _build_change(wanted, builder, made)):
             reason = change
         else:
             continue
-        steps.setdefault(builder or name, Step(builder or name, action, reason))
+        is_certain = is_needed or rule != "always"
+        steps.setdefault(builder or name, Step(builder or name, action, reason, certain=is_certain))
     return tuple(steps.values())
+
+
+def _reason_to_get_again(wanted: Release, name: str, action: str, policy: Policy) -> str:
+    option = policy.build if action == BUILD else policy.pull
+    return reason_to_get_again(wanted.model["services"][name], action, option)
 
 
 def image_rule(wanted: Release, name: str, builder: str | None, here: Snapshot, policy: Policy) -> str:

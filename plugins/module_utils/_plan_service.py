@@ -16,6 +16,7 @@ from ansible_collections.strata.compose.plugins.module_utils._step import (
     ASKED_FOR,
     CONNECT,
     CREATE,
+    OTHER_IMAGE,
     RECREATE,
     REMOVE,
     RESTART,
@@ -102,7 +103,7 @@ def _reason_to_recreate(
 
 def _reason_of_image(part: Part, existing: t.Sequence[Container], image: str) -> str:
     if image != ABSENT_IMAGE and any(each.image != image for each in existing):
-        return f"image {part.image_name} is another one now"
+        return f"image {part.image_name} {OTHER_IMAGE}"
     return ""
 
 

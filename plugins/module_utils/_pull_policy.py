@@ -13,7 +13,7 @@ import typing as t
 
 ALWAYS, MISSING, NEVER = "always", "missing", "never"
 ALLOWED = "allowed"
-"""Pull whatever may be pulled, as ``docker compose pull`` does: for the state ``pulled``."""
+"""Get whatever may be had, as ``docker compose pull`` and ``build`` do: for the states ``pulled`` and ``built``."""
 
 DAY = 86400
 PERIODS = {"daily": DAY, "weekly": 7 * DAY}
@@ -41,7 +41,15 @@ def pull_rule(service: t.Mapping[str, t.Any], option: str, age: float | None) ->
 
 def build_rule(service: t.Mapping[str, t.Any], option: str) -> str:
     """Whether to build always, when missing, or never; ``pull_policy: build`` asks for a build each time."""
-    return ALWAYS if option == MISSING and service.get("pull_policy") == "build" else option
+    is_each_time = option == ALLOWED or (option == MISSING and service.get("pull_policy") == "build")
+    return ALWAYS if is_each_time else option
+
+
+def reason_to_get_again(service: t.Mapping[str, t.Any], name: str, option: str) -> str:
+    """Why an image that is here is got again; ``name`` is that of the option, build or pull."""
+    if option == ALLOWED:
+        return f"{name} asked for"
+    return f"{name} is always" if option == ALWAYS else f"pull_policy is {service['pull_policy']}"
 
 
 def _period(policy: str) -> int | None:

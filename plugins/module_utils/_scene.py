@@ -100,8 +100,15 @@ class Scene:
 
     def with_images(self, steps: t.Sequence[Step]) -> Scene:
         """The scene as it will be when these images are here; one that is only looked for anew may stay the same."""
-        sure = {self.release.parts[each.service].image_name for each in steps if each.reason != _step.ASKED_FOR}
-        images = {**self.snapshot.images, **dict.fromkeys(sure, COMING)}
+        sure = {self.release.parts[each.service].image_name for each in steps if each.certain}
+        return self._with_coming(sure)
+
+    def with_other_images(self, steps: t.Sequence[Step]) -> Scene:
+        """The scene as it will be when all of these images turn out to be other ones."""
+        return self._with_coming({self.release.parts[each.service].image_name for each in steps})
+
+    def _with_coming(self, names: t.Iterable[str]) -> Scene:
+        images = {**self.snapshot.images, **dict.fromkeys(names, COMING)}
         return replace(self, snapshot=replace(self.snapshot, images=images))
 
     def narrowed(self) -> Scene:
@@ -201,7 +208,7 @@ def policy_of(options: Options) -> Policy:
     return Policy(
         recreate=options.get("recreate", "auto"),
         remove_orphans=options.get("remove_orphans", True),
-        build={"built": "always", "pulled": "never"}.get(state) or options.get("build", "missing"),
+        build={"built": ALLOWED, "pulled": "never"}.get(state) or options.get("build", "missing"),
         pull={"pulled": ALLOWED, "built": "never"}.get(state) or options.get("pull", "missing"),
         no_cache=bool(options.get("no_cache")),
         restart=state == "restarted",

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import typing as t
 from dataclasses import dataclass
 
 BUILD, PULL = "build", "pull"
@@ -14,6 +15,7 @@ Action = str
 REPLACES = frozenset({CREATE, RECREATE})
 ABSENT_IMAGE = "absent"
 ASKED_FOR = "asked for"
+OTHER_IMAGE = "is another one now"
 REQUIRE = "require"
 
 
@@ -28,9 +30,13 @@ class Step:
     containers: tuple[str, ...] = ()
     """ids that it acts on, where it acts on existing containers one by one"""
     network: str = ""
+    certain: bool = True
+    """whether a plan can say that there will be a change"""
 
-    def told(self) -> dict[str, str]:
-        return {"service": self.service, "action": self.action, "reason": self.reason}
+    def told(self) -> dict[str, t.Any]:
+        """As results show it; ``certain`` is there only where it is not."""
+        told = {"service": self.service, "action": self.action, "reason": self.reason}
+        return told if self.certain else {**told, "certain": False}
 
 
 @dataclass(frozen=True)

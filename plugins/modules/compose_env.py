@@ -63,6 +63,7 @@ options:
     description:
       - V(missing) builds an image that is not on the host, or whose C(build) section changed since the last release.
       - V(always) builds on every run, so that changed sources are seen; the containers change only if the image does.
+        No plan can tell that before, so check mode shows the build and what may follow with C(certain=false).
       - V(never) fails when an image would have to be built.
     type: str
     choices: [missing, always, never]
@@ -303,8 +304,8 @@ release:
 actions:
   description:
     - What changed, found by comparing the engine before and after; in check mode, what the plan says.
-    - On failure, what is not as it was before. That includes containers that were replaced or restarted and serve again,
-      and networks, volumes and images that stay. C(changed) is V(true) where there is any.
+    - On failure, what is not as it was before. That includes containers that were replaced or restarted and serve
+      again, and networks, volumes and images that stay. C(changed) is V(true) where there is any.
   returned: success, and failure after the preflight
   type: list
   elements: dict
@@ -318,6 +319,13 @@ actions:
     reason:
       description: Why.
       type: str
+    certain:
+      description:
+        - V(false) in check mode where only the run itself shows whether it happens, for O(build=always), O(pull=always)
+          or C(pull_policy) get an image again that may turn out to be the one that is here. The actions on containers
+          that would follow are in the plan too. Absent from all others.
+        - A plan of nothing else is not C(changed), and says so in a warning.
+      type: bool
   sample:
     - service: api
       action: recreate

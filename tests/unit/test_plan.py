@@ -40,7 +40,8 @@ def record_of(case, running):
 
 def told(step):
     given = {step.action: step.service, "ids": list(step.containers), "reason": step.reason}
-    return {key: value for key, value in given.items() if value}
+    told = {key: value for key, value in given.items() if value}
+    return told if step.certain else {**told, "certain": False}
 
 
 def scene_of(case):

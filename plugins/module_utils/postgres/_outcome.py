@@ -10,6 +10,7 @@ import typing as t
 from ansible_collections.strata.compose.plugins.module_utils import _report
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import observe
+from ansible_collections.strata.compose.plugins.module_utils._uncertain import is_changed
 from ansible_collections.strata.compose.plugins.module_utils.postgres import _connection, _converge
 from ansible_collections.strata.compose.plugins.module_utils.postgres._converge import Change
 from ansible_collections.strata.compose.plugins.module_utils.postgres._observed import Observed
@@ -57,7 +58,7 @@ def told_changes(
     current = task.operation.store.current()
     actions = [*first, *(_action(task.service, each) for each in changes), *last]
     return {
-        "changed": bool(actions),
+        "changed": is_changed(actions),
         "project": task.operation.store.project,
         "environment": task.options["environment"],
         "release": current.number if current else None,

@@ -66,8 +66,18 @@ def _get(release: Release, cli: Cli, services: t.Sequence[str], argv: t.Sequence
         cli.compose(*argv, stdin=as_json(_to_be_had(release.model)), variables=release.variables)
     except ComposeFailure as failure:
         wanted = ", ".join(f"{release.parts[name].image_name} of service {name}" for name in services)
-        message = f"image {wanted} cannot be had, no container was touched. {failure}"
+        way_out = _way_out(argv)
+        message = f"image {wanted} cannot be had, no container was touched. {str(failure).rstrip()}\n{way_out}"
         raise ComposeFailure(message, **failure.facts) from failure
+
+
+def _way_out(argv: t.Sequence[str]) -> str:
+    if _step.BUILD in argv:
+        return "Mend the build, or deploy the image that is here with build=never."
+    return (
+        "Make the registry reachable, log in to it (docker login) or correct the image's name. pull=never uses the "
+        "image that is here, whatever pull_policy is."
+    )
 
 
 def _to_be_had(model: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

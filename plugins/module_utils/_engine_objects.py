@@ -62,6 +62,7 @@ class EngineNetwork:
     subnets: tuple[str, ...] = ()
     addresses: t.Mapping[str, str] = field(default_factory=dict)
     """IP address to the id of the running container that has it"""
+    driver: str = "bridge"
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,12 @@ def observe_objects(cli: Cli, networks: t.Collection[str], volumes: t.Collection
         networks=_networks(found.get("network", []), networks),
         volumes={each["Name"]: _volume(each) for each in found.get("volume", [])},
     )
+
+
+def all_networks(cli: Cli) -> tuple[EngineNetwork, ...]:
+    """The networks of whatever project."""
+    ids = cli.docker("network", "ls", "--quiet", "--no-trunc").text.split()
+    return tuple(_network(each) for each in existing(cli.docker("network", "inspect", *ids, accept=(0, 1))))
 
 
 def existing(completed: Completed) -> list[dict[str, t.Any]]:
@@ -156,6 +163,7 @@ def _network(each: dict[str, t.Any]) -> EngineNetwork:
         project=labels.get(LABEL + "project", ""),
         key=labels.get(LABEL + "network", ""),
         subnets=tuple(pool["Subnet"] for pool in pools if pool.get("Subnet")),
+        driver=each.get("Driver") or "",
         addresses={address.partition("/")[0]: identity for address, identity in pairs if address},
     )
 

@@ -10,10 +10,20 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _disk, _mounted_files, _outside_needs, _plan
+from ansible_collections.strata.compose.plugins.module_utils._addresses import (
+    address_problems,
+    overlaps,
+    to_be_created,
+)
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._container_names import name_problems, names_of
 from ansible_collections.strata.compose.plugins.module_utils._endpoint import is_local
-from ansible_collections.strata.compose.plugins.module_utils._engine_objects import EngineObjects, observe_objects
+from ansible_collections.strata.compose.plugins.module_utils._engine_limits import engine_limits
+from ansible_collections.strata.compose.plugins.module_utils._engine_objects import (
+    EngineObjects,
+    all_networks,
+    observe_objects,
+)
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._health_conditions import health_conditions
 from ansible_collections.strata.compose.plugins.module_utils._host_ports import taken_ports
@@ -90,6 +100,8 @@ def check_before_change(
         *external_problems(around.missing if policy.external == REQUIRE else ()),
         *misnamed_images(release, images),
         *_lost_networks(release, steps, snapshot, cli),
+        *_address_problems(release, steps, concerned, around, cli),
+        *engine_limits(release, concerned, cli),
         *_missing_images(release, concerned, snapshot, policy),
         *taken_ports(release, concerned, steps, around.objects.containers, cli),
         *health_conditions(release, concerned, _without(release, images, snapshot), cli),
@@ -142,6 +154,15 @@ def _lost_networks(release: Release, steps: t.Sequence[Step], before: Snapshot, 
         return []
     here = with_networks(cli, before) if before.networks is None else before
     return [f"{each}: deploy with state=present and recreate=auto" for each in lost_networks(release, steps, here)]
+
+
+def _address_problems(
+    release: Release, steps: t.Sequence[Step], services: t.Sequence[str], around: _Surroundings, cli: Cli
+) -> t.Iterator[str]:
+    """All networks of the engine are read only where one with a subnet of its own is to be created."""
+    yield from address_problems(release, services, steps, around.objects)
+    if to_be_created(around.used, around.remade, around.objects.networks):
+        yield from overlaps(around.used, around.remade, all_networks(cli))
 
 
 def _without(release: Release, images: t.Iterable[Step], snapshot: Snapshot) -> Snapshot:

@@ -293,10 +293,23 @@ REFUSED_BY_THE_ENGINE = {
     "device": ({"devices": ["/dev/nothing"]}, "device /dev/nothing does not exist on this host"),
     "network": ({"network_mode": "container:nobody"}, "container nobody of its network_mode does not exist"),
     "processes": ({"pid": "container:nobody"}, "container nobody of its pid does not exist"),
+    "memory": ({"ipc": "container:nobody"}, "container nobody of its ipc does not exist"),
+    "runtime": ({"runtime": "nothing"}, "this engine has no runtime nothing, it has"),
+    "log": ({"logging": {"driver": "nothing"}}, "this engine has no logging driver nothing, it has"),
     "volumes": ({"volumes_from": ["container:nobody:ro"]}, "container nobody of its volumes_from does not exist"),
     "ports": ({"network_mode": "service:web", "ports": ["28460:80"]}, "cannot publish ports of its own"),
     "secret": ({"secrets": ["far"]}, "secret far is external, which Compose supports on Swarm only"),
 }
+
+
+def test_start_interval_on_an_engine_without_it(running: Environment) -> None:
+    check = {"test": ["CMD", "true"], "interval": "1s", "start_period": "5s", "start_interval": "1s"}
+    running.write("compose.yml", {"services": {"web": service(healthcheck=check)}})
+    version = running.engine.version()["Version"]
+    if int(version.partition(".")[0]) >= 25:
+        running.deploy()
+    else:
+        assert f"start_interval needs Docker Engine 25, and this is {version}" in refused(running).message
 
 
 def test_what_the_engine_would_refuse_in_the_middle(running: Environment) -> None:

@@ -294,3 +294,67 @@ def test_failed_release_with_another_network_leaves_the_old_one_serving(environm
 
 def subnet(pool: str) -> dict[str, object]:
     return {"ipam": {"config": [{"subnet": pool}]}}
+
+
+ADDRESSES = {
+    "outside": ({"ipv4_address": "10.199.2.7"}, "10.199.2.7 is not in the subnet of network inner, 10.199.1.0/24"),
+    "gateway": ({"ipv4_address": "10.199.1.1"}, "10.199.1.1 of network inner is that of its gateway"),
+    "twice": ({"ipv4_address": "10.199.1.8"}, "ipv4_address 10.199.1.8 is that of service first too"),
+    "without": (
+        {"ipv6_address": "fd00:199::8"},
+        "fd00:199::8 needs a subnet, and network inner has none",
+    ),
+}
+
+
+def inner(subnet: str = "10.199.1.0/24", gateway: str = "10.199.1.1") -> dict[str, object]:
+    return {"ipam": {"config": [{"subnet": subnet, "gateway": gateway}]}}
+
+
+def test_fixed_addresses_that_the_engine_would_refuse(environment: Environment) -> None:
+    services = {name: service(networks={"inner": keys}) for name, (keys, _message) in ADDRESSES.items()}
+    services["first"] = service(networks={"inner": {"ipv4_address": "10.199.1.8"}})
+    services["many"] = service(networks={"inner": {"ipv4_address": "10.199.1.9"}}, deploy={"replicas": 2})
+    environment.write("compose.yml", {"services": services, "networks": {"inner": inner()}})
+    message = refused(environment).message
+    for told in (*(each for _keys, each in ADDRESSES.values()), "service many: 2 replicas cannot share ipv4_address"):
+        assert told in message
+    del services["many"]
+    for name in ADDRESSES:
+        del services[name]
+    environment.write("compose.yml", {"services": services, "networks": {"inner": inner()}})
+    environment.deploy()
+
+
+def test_fixed_address_of_a_stranger(environment: Environment, outside: Outside) -> None:
+    layer = {"services": {"web": service(networks=["inner"])}, "networks": {"inner": inner()}}
+    environment.write("compose.yml", layer)
+    environment.deploy()
+    stranger = outside.engine.containers.create(IMAGE, ["sleep", "3600"], name=outside.container)
+    outside.engine.networks.get(f"{environment.project}_inner").connect(stranger, ipv4_address="10.199.1.20")
+    stranger.start()
+    layer["services"] = {"web": service(networks={"inner": {"ipv4_address": "10.199.1.20"}})}
+    environment.write("compose.yml", layer)
+    assert f"10.199.1.20 of network inner is that of container {outside.container}" in refused(environment).message
+    stranger.stop(timeout=0)
+    environment.deploy()
+    assert environment.deploy(recreate="always").actions == {("web", "recreate")}, "its own address is no stranger's"
+
+
+def test_subnets_that_overlap(environment: Environment, outside: Outside) -> None:
+    pool = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet="10.199.4.0/22")])
+    taken = outside.engine.networks.create(outside.network, ipam=pool)
+    networks = {"inner": inner("10.199.5.0/24", "10.199.5.1"), "one": inner("10.199.8.0/24", "10.199.8.1")}
+    networks["two"] = inner("10.199.8.128/25", "10.199.8.129")
+    web = service(networks=[*networks])
+    environment.write("compose.yml", {"services": {"web": web}, "networks": networks})
+    message = refused(environment).message
+    assert f"its subnet 10.199.5.0/24 overlaps 10.199.4.0/22 of network {outside.network}, which exists" in message
+    assert f"its subnet 10.199.8.128/25 overlaps 10.199.8.0/24 of network {environment.project}_one" in message
+    taken.remove()
+    networks["two"] = inner("10.199.9.0/24", "10.199.9.1")
+    environment.write("compose.yml", {"services": {"web": web}, "networks": networks})
+    environment.deploy()
+    networks["one"] = inner("10.199.8.0/25", "10.199.8.1")
+    environment.write("compose.yml", {"services": {"web": web}, "networks": networks})
+    assert environment.deploy().actions == {("web", "recreate")}, "a network that is made anew is not in its own way"

@@ -21,5 +21,7 @@ options:
       - It travels in the arguments of the task. On the host it is kept for the time of the task, in a folder that
         nobody else can read, in memory where C(/dev/shm) has room, and is removed when the task ends or is killed.
         Of source files larger than 256 KiB only the digest travels.
+      - Layers that name a file by an absolute path in C(include), C(extends) or C(env_file) are planned with the file
+        that the host has there, also below O(project_dir). Name it relative to the layer for a plan with what comes.
     type: raw
 """

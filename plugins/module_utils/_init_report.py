@@ -44,6 +44,7 @@ def facts(scene: InitScene, outcomes: t.Sequence[Outcome]) -> Result:
         "runs": [success.run for success in proofs.values()],
         "lacking": [name for name in scene.names if name not in proofs],
         "outdated": sorted(_outdated(scene)),
+        "sources": scene.sources,
         "ran_here": any(each.lives_on is not None for entries in scene.ledger.succeeded.values() for each in entries),
     }
 

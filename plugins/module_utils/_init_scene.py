@@ -11,9 +11,9 @@ from __future__ import annotations
 import functools
 import os
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from ansible_collections.strata.compose.plugins.module_utils import _init_plan
+from ansible_collections.strata.compose.plugins.module_utils import _init_plan, _origins
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import is_file
@@ -38,7 +38,7 @@ from ansible_collections.strata.compose.plugins.module_utils._release_store impo
 from ansible_collections.strata.compose.plugins.module_utils._resolve import resolved
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
-from ansible_collections.strata.compose.plugins.module_utils._sources import ask_compose, find_project
+from ansible_collections.strata.compose.plugins.module_utils._sources import ask_compose, find_project, texts_of
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
 
 Options = t.Mapping[str, t.Any]
@@ -57,6 +57,8 @@ class InitScene:
     selection: t.Mapping[str, t.Any]
     steps: tuple[InitStep, ...]
     ledger: Ledger
+    sources: t.Mapping[str, t.Any] = field(default_factory=dict)
+    """what was taken for the release and why, as the result tells it"""
 
     @property
     def images(self) -> dict[str, str]:
@@ -129,7 +131,9 @@ def init_scene(options: Options, selection: t.Mapping[str, t.Any], redactor: Red
     release = with_folders(release, {each.service for each in steps}, project.directory)
     snapshot = observe(cli, project.name, release.image_names)
     ledger = ledger_of(store, {each.name: release.parts[each.service].image_name for each in steps})
-    return InitScene(cli, store, release, snapshot, selection, steps, ledger)
+    own_name = _origins.own_name_of(project, texts_of(project, only_layers=True))
+    sources = _origins.sources_of(project, options, own_name, release.findings.get("unused_profiles", ()), is_file)
+    return InitScene(cli, store, release, snapshot, selection, steps, ledger, sources)
 
 
 def _resolved(

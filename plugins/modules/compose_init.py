@@ -184,6 +184,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+sources:
+  description: What was taken and why, as M(strata.compose.compose_env) returns it.
+  returned: success, and failure of a step
+  type: dict
 project:
   description: Compose's project name.
   returned: success, and failure of a step

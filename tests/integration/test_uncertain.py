@@ -109,7 +109,11 @@ def test_init_step_whose_image_is_built_again(built: Environment) -> None:
         "services": {"migrate": service(image=image_of(built), build="./app", profiles=["init"], command=["true"])}
     }
     built.write("compose.dev.yml", layer)
-    assert not built.run("compose_init", steps=["migrate"]).failed
+    first = built.run("compose_init", steps=["migrate"])
+    assert not first.failed
+    assert [each["path"] for each in first.result["sources"]["layers"]] == [
+        str(built.folder / name) for name in ("compose.yml", "compose.dev.yml")
+    ]
     planned = built.run("compose_init", "--check", steps=["migrate"], build="always")
     assert certain(planned, False) == {BUILD, ("migrate", "init")}
     assert not planned.changed

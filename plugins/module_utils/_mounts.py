@@ -32,7 +32,7 @@ class Mounts:
     links: t.Mapping[str, str] = field(default_factory=dict)
     """mounted path to the path that it leads to, where a symbolic link is on the way"""
     inodes: t.Mapping[str, str] = field(default_factory=dict)
-    """file that the service may write to, to device and inode; empty for one that is still to come"""
+    """file that the service may write to, or that is data, to device and inode; empty for one that is still to come"""
     data: t.Collection[str] = ()
     """mounted paths whose content is no input"""
     contexts: t.Mapping[str, str] = field(default_factory=dict)

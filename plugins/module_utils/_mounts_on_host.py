@@ -22,7 +22,7 @@ def mounts_of(model: t.Mapping[str, t.Any], name: str, patterns: t.Iterable[str]
     links = {path: place for path, place in _led_elsewhere(places).items() if path not in of_the_kernel}
     contexts = _led_elsewhere({path: real_path(path) for path in _mounts.contexts_of(definition)})
     data = {path for path in places if path in of_the_kernel or _mounts.is_data(path, patterns)} - inputs
-    own = _mounts.writable_sources_of(definition) - inputs - of_the_kernel
+    own = (_mounts.writable_sources_of(definition) | data) - inputs - of_the_kernel
     inodes = {path: inode for path in sorted(own) if (inode := identity_of_file(path)) is not None}
     return Mounts(links, inodes, frozenset(data), contexts)
 

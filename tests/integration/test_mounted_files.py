@@ -118,6 +118,11 @@ def test_a_file_is_data_for_who_only_reads_it_when_data_paths_says_so(environmen
         file.write("second\n")
     assert environment.plan().actions == RECREATED
     assert warnings(environment, data_paths=["app.log"]) == []
+    environment.deploy(data_paths=["app.log"], recreate="always")
+    (environment.folder / "app.log").unlink()
+    missing = environment.run(data_paths=["app.log"], recreate="always")
+    assert missing.failed
+    assert f"{environment.folder}/app.log is missing" in missing.message
 
 
 def test_configs_and_secrets_are_inputs_whatever_data_paths_says(environment: Environment) -> None:

@@ -72,9 +72,12 @@ def _urls(given: t.Any) -> list[Question]:
 
 
 def _commands(given: t.Any) -> list[Question]:
-    is_list = isinstance(given, (list, tuple))
-    entries = given if is_list and any(isinstance(each, dict) for each in given) else [given] if given != [] else []
-    return [_command(each, _place(COMMAND, number, entries)) for number, each in enumerate(entries, 1)]
+    if not isinstance(given, (list, tuple)) or not any(isinstance(each, dict) for each in given):
+        return [_command(given, COMMAND)] if given not in ([], ()) else []
+    for number, each in enumerate(given, 1):
+        if not isinstance(each, dict):
+            raise _wrong(_place(COMMAND, number, given), "a mapping with argv, as other entries of the list are")
+    return [_command(each, _place(COMMAND, number, given)) for number, each in enumerate(given, 1)]
 
 
 def _place(option: str, number: int, entries: t.Sequence[t.Any]) -> str:

@@ -21,6 +21,8 @@ options:
         file that is mounted writable, that holds only when it was replaced by another file, as Ansible, Git and most
         editors do it, and the container still has the old one. What was written into the same file in place counts as
         data, with a warning. Mount files with C(:ro) that the service only reads, and each change counts.
+      - A step of the init phase that mounts such a file runs once more when it is named here for the first time, as its
+        content is another then.
       - Usually set in the inventory as C(compose_env_data_paths), for all modules.
     type: list
     elements: str

@@ -159,7 +159,8 @@ options:
         and so is one whose status is asked for by C(status). No proxy is used. C(wget) follows all redirects, but what
         another server says does not count.
       - The values of headers and the user and password of a URL are secrets. No result, diff, message or argument of a
-        process shows them.
+        process shows them. What C(Host), C(User-Agent), C(Content-Type), C(Cache-Control) and the C(Accept) headers say
+        is no secret, so it is not looked for in other texts.
       - It is stored with the release and asked wherever that release is to serve. Going back, V(rolled_back) and
         recovery after a kill ask what the release that comes back was asked. When the option is not set, the gate of
         the last release stays. V([]) drops it. If nothing else is to be done, a changed gate is tried and recorded, and

@@ -422,7 +422,7 @@ def test_two_at_once_run_each_step_once(project: Environment) -> None:
 
 
 def test_second_phase_fails_at_once_and_names_the_first(project: Environment) -> None:
-    write(project, {"migrate": step("sleep 3", init=True)})
+    write(project, {"migrate": step("sleep 8", init=True)})
     process = started(project, actor="bob@tower")
     wait_for_run(project)
     refused = init(project)

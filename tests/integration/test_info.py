@@ -98,7 +98,7 @@ def test_drift_is_what_nobody_deployed(running: Environment) -> None:
         ("web", "start"): "exited (137)"
         if running.container("web").attrs["State"]["ExitCode"] == 137
         else "exited (143)",
-        ("idle", "recreate"): f"content of {running.folder}/note.txt changed",
+        ("idle", "recreate"): f"content of {running.folder}/note.txt changed (it was replaced by another file)",
     }
 
 

@@ -29,7 +29,7 @@ def test_a_timeout_names_the_service_that_the_others_wait_for(environment: Envir
 
 
 def test_a_failure_before_a_container_exists_speaks_of_none(environment: Environment) -> None:
-    environment.write("compose.yml", {"services": {"web": service(runtime="unheard-of")}})
+    environment.write("compose.yml", {"services": {"web": service(cpus=1000)}})
     outcome = environment.run()
     assert outcome.failed
     assert environment.containers() == []

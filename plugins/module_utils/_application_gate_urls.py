@@ -62,9 +62,8 @@ def get(question: Question, container: str | None, seconds: float, cli: Cli, red
 
     try:
         return _followed(question, once, redactor)
-    except NoProgram:
-        assert container is not None
-        return _by_wget(question, container, seconds, cli)
+    except NoProgram as failure:
+        return _by_wget(question, failure.container, seconds, cli)
     except TimeoutError:
         return Answer(f"no answer within {seconds:g} s")
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -73,6 +72,10 @@ def get(question: Question, container: str | None, seconds: float, cli: Cli, red
 
 class NoProgram(Exception):
     """The container has no curl."""
+
+    def __init__(self, container: str) -> None:
+        super().__init__(container)
+        self.container = container
 
 
 def _followed(question: Question, once: t.Callable[[str], Got], redactor: Redactor) -> Answer:
@@ -184,7 +187,7 @@ def _by_curl(question: Question, url: str, container: str, seconds: float, cli: 
     # --disable comes first, or a configuration file of the image has a say (curl(1)).
     rc, output = _run(container, ["curl", "--disable", "--config", "-"], config, seconds, cli)
     if rc in (126, 127) or CANNOT_START.search(output):
-        raise NoProgram
+        raise NoProgram(container)
     found = re.search(r"^(\d{3}) (\S*)", output)
     if rc == 28:
         raise TimeoutError

@@ -13,6 +13,7 @@ import select
 import shutil
 import signal
 import subprocess
+import time
 import typing as t
 from dataclasses import dataclass
 
@@ -62,6 +63,8 @@ class Cli:
         The processes themselves run in ``/``: elsewhere Compose would pick up a file that lies in its way.
         """
         self.timeout = timeout
+        self.deadline: float | None = None
+        """monotonic time at which no process may be at work any more; see `bounded`"""
         self.compose_version: str | None = None
         """as a record tells it of the same program, so that it need not be asked"""
         self.warnings: dict[str, None] = {}
@@ -113,7 +116,7 @@ class Cli:
         Raises `ComposeFailure` when the program is missing, takes longer than ``timeout`` seconds, or fails.
         """
         with _ended_on_failure(self._started(argv, stdin, variables or {}, into or PIPES)) as process:
-            seconds = timeout or self.timeout
+            seconds = self._seconds(timeout)
             if into and not isinstance(stdin, bytes):
                 _sleep_until_end(process, seconds)
             completed = _collected(process, argv, stdin if isinstance(stdin, bytes) else None, seconds)
@@ -129,7 +132,28 @@ class Cli:
         argvs = [("docker", *arguments) for arguments in commands]
         with contextlib.ExitStack() as stack:
             processes = [stack.enter_context(_ended_on_failure(self._started(each, None, {}, PIPES))) for each in argvs]
-            return [_collected(*each, None, self.timeout) for each in zip(processes, argvs)]
+            return [_collected(*each, None, self._seconds(None)) for each in zip(processes, argvs)]
+
+    @contextlib.contextmanager
+    def bounded(self, seconds: float | None) -> t.Iterator[None]:
+        """Have all processes of the block together take no longer; without a number, each has its own time only.
+
+        What has to be put in order after a failure gets its own time again, by a block inside: `unbounded`.
+        """
+        before, self.deadline = self.deadline, time.monotonic() + seconds if seconds else None
+        try:
+            yield
+        finally:
+            self.deadline = before
+
+    def unbounded(self) -> contextlib.AbstractContextManager[None]:
+        """A block whose processes have their own time, however late it is."""
+        return self.bounded(None)
+
+    def _seconds(self, timeout: float | None) -> float:
+        """The seconds that the next process may take."""
+        seconds = timeout or self.timeout
+        return seconds if self.deadline is None else min(seconds, max(0.001, self.deadline - time.monotonic()))
 
     def _started(
         self,

@@ -9,6 +9,7 @@ import functools
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils import _operations, _plan, _report, _step
+from ansible_collections.strata.compose.plugins.module_utils._backup_status import outcomes
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, allowed_environment, parsed_json
 from ansible_collections.strata.compose.plugins.module_utils._differences import masked_definition
 from ansible_collections.strata.compose.plugins.module_utils._digests import with_files_as_now
@@ -188,6 +189,11 @@ def _lock(subject: Subject) -> dict[str, t.Any]:
     return lock_told(subject.store.folder)
 
 
+def _backups(subject: Subject) -> Rows:
+    """Needs no engine either."""
+    return outcomes(subject.store.folder)
+
+
 GATHERERS: dict[str, t.Callable[[Subject], t.Any]] = {
     "services": _services,
     "processes": _processes,
@@ -198,4 +204,5 @@ GATHERERS: dict[str, t.Callable[[Subject], t.Any]] = {
     "releases": _releases,
     "drift": _drift,
     "lock": _lock,
+    "backups": _backups,
 }

@@ -13,7 +13,7 @@ import typing as t
 Spec = dict[str, dict[str, t.Any]]
 
 STATES = ("present", "absent", "started", "stopped", "restarted", "built", "pulled", "rolled_back")
-GATHER = ("services", "processes", "logs", "config", "images", "variables", "releases", "drift", "lock")
+GATHER = ("services", "processes", "logs", "config", "images", "variables", "releases", "drift", "lock", "backups")
 
 ENVIRONMENT: Spec = {
     "project_dir": {"type": "path", "required": True},
@@ -193,6 +193,7 @@ POSTGRES_BACKUP: Spec = {
     "keep_weekly": {"type": "int", "default": 4},
     "keep_monthly": {"type": "int", "default": 6},
     "timeout": {"type": "int", "default": 21600},
+    "time_limit": {"type": "int", "default": 28800},
     "fetch": {"type": "bool", "default": False},
     "fetch_dir": {"type": "path"},
 }

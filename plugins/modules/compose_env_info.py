@@ -39,10 +39,12 @@ options:
         deployed it.
       - V(lock) is whether an operation is at work on the project, whose, and whether one was cut off. It is read
         without taking the lock, and needs neither the engine nor the project's files.
+      - V(backups) is how the last backup of each database ended, and the last test of one, also where the host itself
+        makes them at night. It needs neither the engine nor the project's files.
       - Only V(config) and V(variables) need the project's files on the host.
     type: list
     elements: str
-    choices: [services, processes, logs, config, images, variables, releases, drift, lock]
+    choices: [services, processes, logs, config, images, variables, releases, drift, lock, backups]
     default: [services]
   tail:
     description:
@@ -201,6 +203,21 @@ lock:
       back: 6
       started: "2026-11-21T08:00:04Z"
       actor: alice
+backups:
+  description:
+    - How the last operation of each kind on the backups of each database ended. C(operation) is V(backup) or V(verify),
+      C(outcome) V(good) or V(failed), with the C(database), the C(time) in UTC, the C(actor), which is V(strata-backup)
+      for the host itself, the C(file), and the C(cause) of a failure.
+  returned: when gathered
+  type: list
+  elements: dict
+  sample:
+    - database: shop
+      operation: backup
+      outcome: failed
+      time: "2026-11-21T02:30:31Z"
+      actor: strata-backup
+      cause: "database shop of service postgres: canceling statement due to lock timeout (SQLSTATE 55P03)"
 undefined:
   description: Names of the variables that the layers use and nothing defines. The message has file and line of each.
   returned: failure to gather C(config) or C(variables), when there are some

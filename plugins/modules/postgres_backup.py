@@ -37,11 +37,14 @@ options:
     description:
       - V(present) makes a backup, each time. V(verified) restores one into a server of its own, a container of the same
         image without a network, and compares the rows of each table. It asks O(assertions) there, and writes the
-        outcome into the manifest. A backup that fails is marked as bad and is not taken for the latest one any more.
+        outcome into the manifest. A backup that fails keeps its place unless its file is another one than was written,
+        for then it is damaged and not taken for the latest one any more. A full disk, a limit or the end of the server
+        that tests says nothing of the backup, which then counts as not tested.
       - V(scheduled) has the host make one every day at O(schedule) by itself, with the options of this task. A timer of
         systemd starts it, or C(/etc/cron.d) where there is no systemd. It runs without Ansible, by a copy of the
         collection's code in C(/usr/local/lib/strata-backup). Run the task again after an update of the collection. A
-        backup that fails is a failed unit of systemd, or a mail of cron. V(unscheduled) ends that, and keeps the
+        backup that fails is a failed unit of systemd with its message in the journal, or a mail of cron, and
+        M(strata.compose.compose_env_info) tells it with C(gather=backups). V(unscheduled) ends that, and keeps the
         backups. Both need root.
     type: str
     choices: [present, verified, scheduled, unscheduled]
@@ -79,6 +82,8 @@ options:
       - So many of the last backups of this environment and database are kept. All backups are kept if this and
         O(keep_daily), O(keep_weekly) and O(keep_monthly) are V(0).
       - Whatever the numbers are, the newest backup stays, and so does the last one that was verified.
+      - Which one is newer is told by a number in the manifests that only grows, and not by the clock, which may have
+        been wrong. Those that an earlier version made have none, and are older than all that have.
     type: int
     default: 7
   keep_daily:
@@ -95,9 +100,18 @@ options:
     default: 6
   timeout:
     description:
-      - Seconds that the dump may take, and that each reading of it may take.
+      - Seconds that the dump may take, and that each reading of it may take. See O(time_limit) for all together.
     type: int
     default: 21600
+  time_limit:
+    description:
+      - Seconds that the whole operation may take once it has the project's lock, which keeps deployments waiting. Raise
+        it together with O(timeout) for a database whose dump and test take longer than a night, lower it where a
+        deployment must not wait that long. Then the backup fails, and earlier ones stay.
+      - Nothing waits longer than 30 seconds for a lock in the database; a table that somebody has locked exclusively
+        for longer fails the backup, which tells the session that holds the lock.
+    type: int
+    default: 28800
   fetch:
     description:
       - Copy the new backup and its manifest to the controller too, and check its SHA-256 there.
@@ -237,7 +251,9 @@ error_kind:
   description:
     - V(disk_full) when there is too little space, V(archive_failed) when C(pg_dump) or C(pg_restore) failed, V(cut_off)
       when it was ended in the middle. Nothing with the name of a backup is left then.
-    - V(verification_failed) when a backup did not stand its test, V(no_backup) when there is none to test.
+    - V(verification_failed) when a backup did not stand its test, V(not_tested) when the server for the test was in
+      trouble, V(no_backup) when there is none to test, V(backup_gone) when it vanished while it was made.
+    - V(lock_timeout) when somebody held an exclusive lock in the database for too long.
     - V(locked) when another operation is at work on the project, V(not_running) and V(no_database) when there is
       nothing to back up, V(cancelled) after SIGTERM or SIGINT, V(timeout) when a command took too long.
   returned: failure of one of these kinds

@@ -119,10 +119,12 @@ def test_backup_is_restored_for_a_test(postgres: Postgres) -> None:
         outcome = postgres.run("postgres_backup", state="verified", backup=Path(file).name, assertions=assertion)
         assert outcome.failed
         assert assertion[0] in outcome.message
-    assert "is marked as bad" in outcome.message
-    assert manifest_of(file)["verification"]["cause"]
-    outcome = postgres.run("postgres_backup", state="verified")
-    assert "holds no good backup" in outcome.message
+    assert "It keeps its place" in outcome.message
+    told = manifest_of(file)["verification"]
+    assert (told["cause"] != "", told["error_kind"]) == (True, "assertion_failed")
+    outcome = postgres.run("postgres_restore", "check", backup="latest_verified")
+    assert "was restored for a test" in outcome.message
+    assert postgres.back_up(state="verified").result["file"] == file, "it is the latest all the same"
     label = {"label": f"strata.compose.verifies={postgres.environment.project}"}
     assert postgres.environment.engine.containers.list(all=True, filters=label) == []
     postgres.sql("DROP OWNED BY teller CASCADE; DROP ROLE teller")
@@ -152,6 +154,9 @@ def test_damaged_backup_is_found_out(postgres: Postgres, damage: str) -> None:
     outcome = postgres.run("postgres_backup", state="verified")
     assert outcome.failed
     assert "is damaged" in outcome.message
+    assert "is not taken for the latest one any more" in outcome.message
+    outcome = postgres.run("postgres_backup", state="verified")
+    assert "holds no good backup" in outcome.message
 
 
 def test_retention_is_of_this_database_alone(postgres: Postgres) -> None:

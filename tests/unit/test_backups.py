@@ -30,8 +30,13 @@ DATABASE = Database({}, "owner", "UTF8", -1, None, None, [], [], [], 100, 1000, 
 
 
 def backup(told):
-    """``2026-01-01 at 3 restored bad``."""
+    """``2026-01-01 at 3 no 2 restored damaged``."""
     day, *words = str(told).split()
+    causes = {
+        "failed": {"cause": "rows differ", "error_kind": "not_a_copy"},
+        "damaged": {"cause": "other content", "error_kind": "damaged"},
+        "damaged-of-old": {"cause": f"x is damaged: it has other content, {_backups.DAMAGE}."},
+    }
     hour = int(words[1]) if words[:1] == ["at"] else 0
     return Backup(
         file=str(told),
@@ -50,14 +55,15 @@ def backup(told):
         database={},
         rows={},
         verified="restore" if "restored" in words else "decode",
-        verification={"cause": "rows differ"} if "bad" in words else None,
+        verification=next((causes[word] for word in words if word in causes), None),
+        number=int(words[words.index("no") + 1]) if "no" in words else 0,
     )
 
 
 @each(CASES["retention"])
 def test_retention(case):
     keep = Keep(**{**dict.fromkeys(("last", "daily", "weekly", "monthly"), 0), **case["keep"]})
-    found = _backups.to_remove(map(backup, case["backups"]), keep)
+    found = _backups.to_remove(map(backup, case["backups"]), keep, str(case.get("made", "")))
     assert [each.file for each in found] == [str(each) for each in case["removed"]]
 
 
@@ -65,6 +71,25 @@ def test_retention(case):
 def test_latest(case):
     found = _backups.latest(map(backup, case["backups"]), case.get("verified", False))
     assert (found.file if found else None) == (str(case["latest"]) if case["latest"] else None)
+
+
+def test_numbers_only_grow():
+    assert _backups.next_number([]) == 1
+    assert _backups.next_number(map(backup, ["2030-01-01", "2026-01-01 no 7", "2020-01-01 no 3"])) == 8
+
+
+@pytest.mark.parametrize(("day", "is_warned"), [("2026-01-02", True), ("2026-01-03", False), ("2026-01-04", False)])
+def test_clock_that_is_before_a_backup_is_told(day, is_warned):
+    found = _backups.clock_warning([backup("2026-01-03"), backup("2026-01-01 no 1")], f"{day}T00:00:00Z")
+    assert bool(found) == is_warned
+    assert not found or "2026-01-03T00:00:00Z" in found
+
+
+def test_manifest_of_a_later_version_is_read():
+    told = backup("2026-01-01").told()
+    assert _backups.backup_of({**told, "added": 1}) == backup("2026-01-01")
+    assert _backups.backup_of({name: value for name, value in told.items() if name != "sha256"}) is None
+    assert _database.described({**vars(DATABASE), "added": 1}) == DATABASE
 
 
 @each(CASES["file names"])

@@ -18,7 +18,14 @@ import typing as t
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils.postgres import _counts
 from ansible_collections.strata.compose.plugins.module_utils.postgres._counts import Counts
-from ansible_collections.strata.compose.plugins.module_utils.postgres._server import PSQL, SUPERUSER, VERBOSE, Server
+from ansible_collections.strata.compose.plugins.module_utils.postgres._server import (
+    LOCK,
+    PSQL,
+    QUESTION,
+    SUPERUSER,
+    VERBOSE,
+    Server,
+)
 from ansible_collections.strata.compose.plugins.module_utils.postgres._streams import Stream, read_from, written_to
 
 ZSTD, GZIP = "zstd:1", "1"
@@ -28,9 +35,6 @@ MARK = "STRATA-END"
 COUNTING_ENDED = "STRATA-COUNTING-ENDED"
 KEPT = 1 << 24
 """Bytes of standard error that are looked at: the rows of each table are told there."""
-
-LOCK_WAIT = "30s"
-"""How long pg_dump waits for a table that somebody has locked."""
 
 FAST = (
     "-c maintenance_work_mem=256MB -c synchronous_commit=off -c statement_timeout=0 -c lock_timeout=0 "
@@ -55,7 +59,7 @@ def tools_of(server: Server) -> Tools:
         "pg_dump --version || exit; LC_ALL=C pg_dump --format=custom --compress=zstd:1 --host=/nonexistent "
         "--file=/dev/null 2>&1"
     )
-    completed = server.cli.run(server.argv("postgres", script), stdin=b"", accept=None)
+    completed = server.cli.run(server.argv("postgres", script), stdin=b"", accept=None, timeout=QUESTION)
     found = VERSION.search(completed.text)
     if found is None:
         raise ComposeFailure(
@@ -86,7 +90,7 @@ def dump(server: Server, database: str, compression: str, file: t.IO[bytes], tim
     command = (
         f'{{ {PSQL.replace("exec ", "", 1)}; echo "{COUNTING_ENDED} $?"; }} | {{ IFS= read -r snapshot; '
         f'case $snapshot in "{COUNTING_ENDED}"*) exit 1 ;; esac; '
-        f'pg_dump --format=custom --compress="$2" --snapshot="$snapshot" --lock-wait-timeout={LOCK_WAIT} '
+        f'pg_dump --format=custom --compress="$2" --snapshot="$snapshot" --lock-wait-timeout={LOCK}s '
         f"--username={SUPERUSER}; code=$?; [ $code = 0 ] || echo; cat >&2; (exit $code); }}"
     )
     with contextlib.ExitStack() as stack:

@@ -12,11 +12,10 @@ from dataclasses import asdict
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
-from ansible_collections.strata.compose.plugins.module_utils.postgres import _archive, _backups
+from ansible_collections.strata.compose.plugins.module_utils.postgres import _archive, _backups, _test_server
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import Backup, Keep
 from ansible_collections.strata.compose.plugins.module_utils.postgres._database import Database
 from ansible_collections.strata.compose.plugins.module_utils.postgres._server import Server
-from ansible_collections.strata.compose.plugins.module_utils.postgres._verify import sweep_containers
 from ansible_collections.strata.compose.plugins.module_utils.postgres._work import (
     Result,
     Work,
@@ -34,20 +33,24 @@ def back_up(work: Work) -> Result:
     tools = _archive.tools_of(server)
     if not work.check:
         end_leftovers(server)
-        sweep_containers(work.cli, work.project)
+        _test_server.sweep(work.cli, work.project)
         work.folder.sweep(work.project)
     work.folder.require_space(_backups.needed_space(database, _backups.latest(own_backups(work))))
     if work.check:
         return work.told([("backup", f"database {work.database} to {work.folder.path}")])
+    before = own_backups(work)
     with ending_sessions(work, server):
-        backup = _made(work, server, database, tools)
+        backup = _made(work, server, database, tools, _backups.next_number(before))
     path = work.folder.place(backup.file)
-    pruned = _prune(work)
+    pruned = _prune(work, backup)
+    work.folder.require_there(backup)
+    warning = _backups.clock_warning(before, backup.started)
     actions = [
         ("backup", f"database {work.database} to {path}"),
         *(("prune", f"{each} is not to be kept any longer") for each in pruned),
     ]
-    return work.told(actions, **facts_of(work, backup), pruned=pruned)
+    warned = {"warnings": [warning]} if warning else {}
+    return work.told(actions, **facts_of(work, backup), pruned=pruned, **warned)
 
 
 def own_backups(work: Work) -> list[Backup]:
@@ -62,7 +65,7 @@ def facts_of(work: Work, backup: Backup) -> dict[str, t.Any]:
     return {"file": work.folder.place(backup.file), "finished": backup.finished, **told}
 
 
-def _made(work: Work, server: Server, database: Database, tools: _archive.Tools) -> Backup:
+def _made(work: Work, server: Server, database: Database, tools: _archive.Tools, number: int) -> Backup:
     started, began = now(), time.monotonic()
     file = _backups.file_name(work.options["environment"], work.database, started, secrets.token_hex(4))
     with work.folder.partial(file, work.project) as content:
@@ -85,6 +88,7 @@ def _made(work: Work, server: Server, database: Database, tools: _archive.Tools)
             rows=dumped.rows,
             migrations=dumped.migrations,
             actor=work.actor,
+            number=number,
         )
         work.cancellation.touch()
         work.folder.keep(backup, work.project, content)
@@ -117,13 +121,13 @@ def _image_of(server: Server) -> str:
     return told.text.strip()
 
 
-def _prune(work: Work) -> list[str]:
-    """Remove what is not to be kept; without a number nothing is."""
+def _prune(work: Work, made: Backup) -> list[str]:
+    """Remove what is not to be kept, never what was ``made`` just now; without a number nothing is."""
     options = work.options
     keep = Keep(options["keep_last"], options["keep_daily"], options["keep_weekly"], options["keep_monthly"])
     if not any(asdict(keep).values()):
         return []
-    gone = _backups.to_remove(own_backups(work), keep)
+    gone = _backups.to_remove(own_backups(work), keep, made.file)
     for each in gone:
         work.folder.remove(each)
     return [work.folder.place(each.file) for each in gone]

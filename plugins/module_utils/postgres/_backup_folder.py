@@ -18,7 +18,7 @@ import typing as t
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import digest, make_folder, read_file, replace_file
 from ansible_collections.strata.compose.plugins.module_utils._manifest import told_size
-from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import FORMAT, Backup
+from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import FORMAT, Backup, backup_of
 
 PARTIAL = ".partial"
 SUFFIX = ".dump"
@@ -125,6 +125,17 @@ class BackupFolder:
         os.unlink(self.place(backup.file))
         os.unlink(self.place(_manifest_of(backup.file)))
 
+    def require_there(self, backup: Backup) -> None:
+        """Raise `ComposeFailure` unless the dump and its manifest are there, as large as they were written."""
+        path = self.place(backup.file)
+        if self._read(_manifest_of(path)) is None or not os.path.isfile(path) or os.path.getsize(path) != backup.bytes:
+            raise ComposeFailure(
+                f"backup {path} was written and is not there any more: something else removes files from this folder. "
+                f"Choose a backup_dir of its own.",
+                error_kind="backup_gone",
+                changed=True,
+            )
+
     def require_space(self, needed: int) -> None:
         """Raise `ComposeFailure` when a dump of this size does not fit."""
         existing = os.path.abspath(self.path)
@@ -167,7 +178,7 @@ class BackupFolder:
             return None
         if not isinstance(told, dict) or told.pop(MARK, None) != "backup" or told.get("format") != FORMAT:
             return None
-        return Backup(**told)
+        return backup_of(told)
 
 
 def _manifest_of(path: str) -> str:

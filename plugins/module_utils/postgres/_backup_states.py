@@ -10,10 +10,13 @@ import typing as t
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils.postgres._work import Options, Result, Work, carried_out
 
+NOTED = {"present": "backup", "verified": "verify"}
+"""The states of which compose_env_info tells how they ended last."""
+
 
 def run(options: Options, redactor: Redactor, check: bool) -> Result:
     """Bring the backups of a database to a state; in check mode, tell what that would change."""
-    return carried_out(options, redactor, check, "backup", performer(options["state"]))
+    return carried_out(options, redactor, check, "backup", performer(options["state"]), NOTED.get(options["state"]))
 
 
 def performer(state: str) -> t.Callable[[Work], Result]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from datetime import datetime, timezone
 
 from ansible_collections.strata.compose.plugins.module_utils.postgres._database import Database, described
@@ -15,6 +15,9 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres._database 
 FORMAT = 1
 DECODED, RESTORED = "decode", "restore"
 TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+DAMAGE = "and not the SHA-256 that its manifest tells"
+"""By these words a manifest of an earlier version, which has no ``error_kind``, tells that the dump is damaged."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Backup:
     verified: str = DECODED
     verification: t.Mapping[str, t.Any] | None = None
     """of the last attempt to restore it: when, how long, the assertions, and why it failed"""
+    number: int = 0
+    """grows with each backup of a database, whatever the clock tells; ``0`` where an earlier version made it"""
     format: int = FORMAT
 
     @property
@@ -53,9 +58,27 @@ class Backup:
         return described(self.database)
 
     @property
-    def is_bad(self) -> bool:
-        """Whether restoring it was tried and failed."""
+    def order(self) -> tuple[int, str, str]:
+        """Later backups have a greater one: by number, and by time those that have none, which are before all others.
+
+        A clock that was wrong for a night must not make an old backup the newest one.
+        """
+        return (self.number, self.started, self.file)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the last attempt to restore it failed."""
         return bool(self.verification and self.verification.get("cause"))
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether it was found to be another file than the one that was written.
+
+        Whatever else a test finds takes no place from it: the server of the test or an assertion may be the cause.
+        """
+        told = self.verification or {}
+        is_old = "error_kind" not in told
+        return DAMAGE in (told.get("cause") or "") if is_old else bool(told["error_kind"] == "damaged")
 
     def is_of(self, project: str, database: str) -> bool:
         return (self.project, self.name) == (project, database)
@@ -74,18 +97,32 @@ class Keep:
     monthly: int
 
 
-def to_remove(backups: t.Iterable[Backup], keep: Keep) -> list[Backup]:
-    """The backups that have to go, oldest first; the newest stays, and so does the last one that was restored.
+def backup_of(told: t.Mapping[str, t.Any]) -> Backup | None:
+    """The backup that a manifest tells, ``None`` when it lacks something; what a later version adds is left out."""
+    names = {each.name: each.default is MISSING and each.default_factory is MISSING for each in fields(Backup)}
+    if any(is_needed and name not in told for name, is_needed in names.items()):
+        return None
+    return Backup(**{name: value for name, value in told.items() if name in names})
 
-    They are told apart by when they were made, never by their names. One that could not be restored keeps no place.
+
+def next_number(backups: t.Iterable[Backup]) -> int:
+    """The number of the backup that is to be made after these."""
+    return 1 + max((each.number for each in backups), default=0)
+
+
+def to_remove(backups: t.Iterable[Backup], keep: Keep, made: str = "") -> list[Backup]:
+    """The backups that have to go, oldest first; the newest stays, ``made`` too, and the last one that was restored.
+
+    They are told apart by their order, never by their names. A damaged one keeps no place.
     """
-    newest = sorted(backups, key=lambda each: (each.started, each.file), reverse=True)
-    good = [each for each in newest if not each.is_bad] or newest
-    kept = {each.file for each in (*newest[:1], *good[: max(1, keep.last)])}
+    newest = sorted(backups, key=lambda each: each.order, reverse=True)
+    intact = [each for each in newest if not each.is_damaged] or newest
+    restored = [each for each in intact if each.verified == RESTORED]
+    proven = [each for each in restored if not each.has_failed]
+    kept = {each.file for each in (*newest[:1], *intact[: max(1, keep.last)], *restored[:1], *proven[:1])}
     for count, period in ((keep.daily, "%Y-%m-%d"), (keep.weekly, "%G-%V"), (keep.monthly, "%Y-%m")):
-        kept |= {each.file for each in _last_of_each(good, period)[:count]}
-    kept |= {each.file for each in [each for each in good if each.verified == RESTORED][:1]}
-    return [each for each in reversed(newest) if each.file not in kept]
+        kept |= {each.file for each in _last_of_each(intact, period)[:count]}
+    return [each for each in reversed(newest) if each.file not in {*kept, made}]
 
 
 def _last_of_each(newest: t.Sequence[Backup], period: str) -> list[Backup]:
@@ -101,9 +138,24 @@ def moment(told: str) -> datetime:
 
 
 def latest(backups: t.Iterable[Backup], verified: bool = False) -> Backup | None:
-    """The newest backup that nobody has found to be bad; or of those only that have been restored for a test."""
-    good = [each for each in backups if not each.is_bad and (each.verified == RESTORED or not verified)]
-    return max(good, key=lambda each: (each.started, each.file), default=None)
+    """The newest backup that is not damaged; or of those only whose last test was to be restored as they should."""
+    fitting = [
+        each
+        for each in backups
+        if not each.is_damaged and not (verified and (each.has_failed or each.verified != RESTORED))
+    ]
+    return max(fitting, key=lambda each: each.order, default=None)
+
+
+def clock_warning(backups: t.Iterable[Backup], time: str) -> str | None:
+    """What has to be said where the clock tells a time before that of a backup that is there already."""
+    last = max(backups, key=lambda each: each.started, default=None)
+    if last is None or last.started <= time:
+        return None
+    return (
+        f"the clock of this host says {time}, and backup {last.file} was made at {last.started}: one of the two is "
+        f"wrong, so check the clock (timedatectl). Backups are kept in the order in which they were made all the same."
+    )
 
 
 def file_name(environment: str, database: str, started: str, token: str) -> str:

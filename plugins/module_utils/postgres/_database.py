@@ -9,7 +9,7 @@ Rule: documentation, pg_dump, ``--create``; src/bin/pg_dump/pg_dump.c, dumpDatab
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from ansible_collections.strata.compose.plugins.module_utils.postgres import _sql
 from ansible_collections.strata.compose.plugins.module_utils.postgres._sql import Statement
@@ -180,8 +180,9 @@ def split_names(value: str) -> list[str]:
 
 
 def described(told: t.Mapping[str, t.Any]) -> Database:
-    """A database from what `QUERY` returned, or a manifest has kept."""
-    return Database(**told)
+    """A database from what `QUERY` returned, or a manifest has kept; what a later version adds is left out."""
+    names = {each.name for each in fields(Database)}
+    return Database(**{name: value for name, value in told.items() if name in names})
 
 
 def where_name_is(name: str) -> str:

@@ -37,8 +37,8 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres._statement
 KEY = int.from_bytes(b"strata", "big")
 """Of the advisory lock; such a lock is one of a database (documentation, Explicit Locking, advisory locks)."""
 
-LOCKED = "55P03"
-"""SQLSTATE lock_not_available, with which the wait for the lock ends."""
+LOCKED = "ST001"
+"""SQLSTATE of our own with which the wait for this lock ends: a table that is locked is another matter."""
 
 LOCK = f"""\
 DO $lock$
@@ -131,7 +131,8 @@ class Script:
     def _frame(self, history: History, role: str | None) -> None:
         """Become the role, get the lock, and end unless the history is still the one that was planned for."""
         self._add("\\set VERBOSITY verbose\n\\o /dev/null\n")
-        self._add("SET statement_timeout = 0;\nSET lock_timeout = 0;\nSET client_min_messages = warning;\n")
+        self._add("SET statement_timeout = 0;\nSET client_min_messages = warning;\n")
+        self._add(f"SET lock_timeout = '{int(self.manner.lock_timeout)}s';\n")
         self._add(_history.begin(role))
         self._add(LOCK.format(seconds=int(self.manner.lock_wait)))
         if history.columns is None or not history.has_records:

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import typing as t
+from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _operations, _remove
 from ansible_collections.strata.compose.plugins.module_utils._changes import following
@@ -105,7 +106,7 @@ def _backup(task: Task, seen: Observed) -> tuple[list[dict[str, str]], Result]:
     work = _work.Work(options, False, task.cli, operation.store, folder, operation.cancellation, "backup")
     made = back_up(work)
     with following(told):
-        verify(work)
+        verify(replace(work, options={**options, "backup": os.path.basename(made["file"])}))
     return told, {"backup_file": made["file"]}
 
 

@@ -31,6 +31,9 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres._schedule_
 from ansible_collections.strata.compose.plugins.module_utils.postgres._work import Result, Work
 
 PACKAGE = _scheduled.__name__.rpartition(".postgres.")[0]
+SPARE = 600
+"""Seconds that a backup has to put things in order after its time_limit before systemd ends it."""
+
 NOT_FOR_IT = ("state", "backup", "schedule", "schedule_verify", "fetch", "fetch_dir", "lock_wait", "actor")
 """Options that say nothing of a backup that the host makes."""
 
@@ -84,6 +87,7 @@ def _schedule_of(work: Work) -> Schedule:
         f"database {work.database} of {directory}, environment {options['environment']}",
         sys.executable,
         {**kept, "project_dir": directory, "verify": options["schedule_verify"]},
+        (1 + options["schedule_verify"]) * (_scheduled.LOCK_WAIT + options["time_limit"] + SPARE),
     )
 
 

@@ -49,6 +49,8 @@ class Schedule:
     """what is backed up, for people"""
     python: str
     options: t.Mapping[str, t.Any]
+    longest: int = 0
+    """seconds after which it is ended, should it not end by itself; ``0`` for never"""
 
     @property
     def command(self) -> str:
@@ -69,7 +71,10 @@ class Schedule:
     def units(self) -> dict[str, File]:
         """A service and the timer that starts it (systemd.timer(5))."""
         subject = self.subject.replace("%", "%%")
-        texts = {f"{self.name}.service": _service(subject, self.command), self.timer: _timer(subject, self.time)}
+        texts = {
+            f"{self.name}.service": _service(subject, self.command, self.longest),
+            self.timer: _timer(subject, self.time),
+        }
         return {posixpath.join(UNITS, name): File(text.encode(), 0o644) for name, text in texts.items()}
 
     def cron_line(self) -> dict[str, File]:
@@ -92,7 +97,7 @@ def name_of(project: str, database: str) -> str:
     return f"strata-backup-{project}-{hashlib.sha256(database.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
-def _service(subject: str, command: str) -> str:
+def _service(subject: str, command: str, longest: int) -> str:
     # KillMode: it ends what it began; the docker CLI at work for it must not be ended before.
     return f"""{HEAD}[Unit]
 Description=Back up {subject}
@@ -102,7 +107,7 @@ After=docker.service
 [Service]
 Type=oneshot
 ExecStart={command.replace("%", "%%")}
-TimeoutStartSec=infinity
+TimeoutStartSec={longest or "infinity"}
 KillMode=mixed
 Nice=10
 IOSchedulingClass=idle

@@ -34,8 +34,8 @@ def main(argv: t.Sequence[str]) -> int:
         return 2
     with open(argv[1], encoding="utf-8") as file:
         given = json.load(file)
-    steps = [back_up, *([verify] if given.pop("verify", False) else [])]
-    return max(_told({**_defaults(), **given}, step) for step in steps)
+    steps = {"backup": back_up, **({"verify": verify} if given.pop("verify", False) else {})}
+    return max(_told({**_defaults(), **given}, name, step) for name, step in steps.items())
 
 
 def _defaults() -> dict[str, t.Any]:
@@ -43,11 +43,11 @@ def _defaults() -> dict[str, t.Any]:
     return {**defaults, "actor": ACTOR, "lock_wait": LOCK_WAIT}
 
 
-def _told(options: dict[str, t.Any], step: t.Callable[[Work], Result]) -> int:
+def _told(options: dict[str, t.Any], noted: str, step: t.Callable[[Work], Result]) -> int:
     redactor = Redactor()
     name = f"{options['project_dir']}, {options['environment']}, database {options['database']}"
     try:
-        result = carried_out(options, redactor, False, "backup", step)
+        result = carried_out(options, redactor, False, "backup", step, noted)
         for each in result["actions"]:
             write_line(sys.stdout, redactor.mask(f"{name}: {each['action']} {each['reason']}"))
         for warning in result.get("warnings", ()):

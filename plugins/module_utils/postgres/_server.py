@@ -37,6 +37,27 @@ OVER_TCP = "exec psql --no-psqlrc --quiet --no-align --tuples-only --host=127.0.
 VERBOSE = "\\set VERBOSITY verbose\n"
 """Makes psql tell the SQLSTATE of an error."""
 
+CONNECT = 30
+"""Seconds that a connection may take to come about: where the database itself is locked, it waits as a query does."""
+
+LOCK = 30
+"""Seconds that a query of ours waits for a lock: what waits for an exclusive one holds up all who come after it."""
+
+LOCK_NOT_AVAILABLE = "55P03"
+"""SQLSTATE (documentation, appendix A)."""
+
+HOLDERS = """
+SET statement_timeout = '10s';
+SELECT DISTINCT format('pid %s of %s (%s, since %s)', a.pid, a.usename, coalesce(nullif(a.application_name, ''), '?'),
+                       to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
+  FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+ WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND l.locktype IN ('relation', 'object')
+   AND l.database IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())) AND pid <> pg_backend_pid();
+"""
+
+QUESTION = 120
+"""Seconds that a question to the catalogs may take, the size of all tables included."""
+
 
 @dataclass(frozen=True)
 class Server:
@@ -58,22 +79,38 @@ class Server:
 
         ``PGDATABASE`` is a name whatever is in it, where ``--dbname`` would take ``a=b`` for connection parameters.
         """
-        variables = (f"PGAPPNAME={self.application}", f"PGDATABASE={database}", "PGCLIENTENCODING=UTF8")
+        variables = (
+            *(f"PGAPPNAME={self.application}", f"PGDATABASE={database}", "PGCLIENTENCODING=UTF8"),
+            f"PGCONNECT_TIMEOUT={CONNECT}",
+        )
         options = compose.repeated("--env", variables)
         return ["docker", *compose.execute(self.container, True, options, ["sh", "-c", script, "sh", *words])]
 
     def psql(self, text: str, database: str = "postgres", timeout: int | None = None) -> str:
-        """What psql prints for its input; raises `ComposeFailure` with the server's own error."""
-        content = (VERBOSE + text).encode("utf-8", "surrogateescape")
-        completed = self.cli.run(self.argv(database, PSQL), stdin=content, accept=None, timeout=timeout)
+        """What psql prints for its input; raises `ComposeFailure` with the server's own error.
+
+        No statement waits for a lock, or takes, longer than it may: a client that is ended does not end its query.
+        """
+        seconds = timeout or self.cli.timeout
+        content = (VERBOSE + limits(seconds) + text).encode("utf-8", "surrogateescape")
+        completed = self.cli.run(self.argv(database, PSQL), stdin=content, accept=None, timeout=seconds)
         if completed.rc:
-            raise failure_of(completed, self, database)
+            raise self._explained(failure_of(completed, self, database), database)
         return completed.text
 
     def value(self, query: str, database: str = "postgres") -> t.Any:
         """The one JSON value that a query returns."""
-        printed = self.psql(query.rstrip("; \n") + ";\n", database).strip()
+        printed = self.psql(query.rstrip("; \n") + ";\n", database, QUESTION).strip()
         return json.loads(printed) if printed else None
+
+    def _explained(self, failure: ComposeFailure, database: str) -> ComposeFailure:
+        """The failure; of one that waited for a lock in vain, with the sessions that hold the exclusive ones."""
+        if failure.facts.get("sqlstate") != LOCK_NOT_AVAILABLE:
+            return failure
+        printed = self.cli.run(self.argv(database, PSQL), stdin=HOLDERS.encode(), accept=None, timeout=CONNECT).text
+        holders = "; ".join(printed.split("\n")[:5]).strip("; ") or "they are gone by now"
+        message = f"{failure.message.rstrip('.')}. Sessions that hold an exclusive lock there: {holders}"
+        return ComposeFailure(message, **{"error_kind": "lock_timeout", **failure.facts})
 
     def execute(self, statements: t.Iterable[Statement], database: str = "postgres") -> None:
         """Run statements one by one, each in a transaction of its own."""
@@ -132,12 +169,18 @@ def wait_until_ready(cli: Cli, project: str, service: str, operation: str, secon
         time.sleep(POLL)
 
 
+def limits(seconds: float) -> str:
+    """psql input that bounds what follows, whatever the roles and the database have set."""
+    return f"SET lock_timeout = '{LOCK}s';\nSET statement_timeout = '{max(1, int(seconds))}s';\n"
+
+
 def answers(server: Server) -> bool:
     """Whether a query gets through over TCP; a refused password is an answer too."""
     completed = server.cli.run(
         server.argv("postgres", f"{OVER_TCP} --username={SUPERUSER} --no-password --command='SELECT 1'"),
         stdin=b"",
         accept=None,
+        timeout=2 * CONNECT,
     )
     return completed.rc == 0 or "password" in completed.error_text
 

@@ -9,37 +9,22 @@ serves have a part in it. Private to strata.compose.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 import typing as t
 from dataclasses import replace
 
-from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
-from ansible_collections.strata.compose.plugins.module_utils.postgres import _archive, _backups, _database
+from ansible_collections.strata.compose.plugins.module_utils.postgres import _archive, _backups, _database, _test_server
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import RESTORED, Backup
 from ansible_collections.strata.compose.plugins.module_utils.postgres._checks import require_copy, run_assertions
-from ansible_collections.strata.compose.plugins.module_utils.postgres._server import POLL, Server, answers
 from ansible_collections.strata.compose.plugins.module_utils.postgres._sql import Statement
 from ansible_collections.strata.compose.plugins.module_utils.postgres._work import Result, Work
 
-LABEL = "strata.compose.verifies"
-"""Label of a container that is there for a test, with the project; a killed test leaves it to the next operation."""
-
 NAME = "restored"
-UNSAFE = (
-    *("fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0"),
-    *("autovacuum=off", "max_wal_size=4GB", "listen_addresses=127.0.0.1"),
-)
-"""Settings of a server whose data nobody needs after a crash."""
-
-BAD = ("damaged", "archive_failed", "not_a_copy", "assertion_failed")
-"""Failures that tell something of the backup, and not of the host that tests it."""
-
-START = 120.0
-"""Seconds that it gets to begin."""
+OF_THE_BACKUP = ("damaged", "archive_failed", "not_a_copy", "assertion_failed")
+"""Failures that tell something of the backup; all others tell something of the host that tests it."""
 
 
 def verify(work: Work) -> Result:
@@ -48,20 +33,17 @@ def verify(work: Work) -> Result:
     path = work.folder.place(backup.file)
     if work.check:
         return work.told([("verify", path)], file=path, verified=backup.verified)
-    sweep_containers(work.cli, work.project)
+    _test_server.sweep(work.cli, work.project)
     began = time.monotonic()
     try:
         work.folder.check(backup)
         _tried(work, backup)
     except ComposeFailure as failure:
-        if failure.facts.get("error_kind") not in BAD:
-            raise ComposeFailure(f"{path} could not be tested: {failure.message}", **failure.facts) from failure
-        work.folder.write(replace(backup, verification=_outcome(work, began, failure.message)))
-        raise ComposeFailure(
-            f"{path} did not stand the test: {failure.message} It is marked as bad.",
-            **{**failure.facts, "changed": True, "file": path, "error_kind": "verification_failed"},
-        ) from failure
-    proven = replace(backup, verified=RESTORED, verification=_outcome(work, began, None))
+        if failure.facts.get("error_kind") not in OF_THE_BACKUP:
+            raise _not_tested(path, failure) from failure
+        work.folder.write(replace(backup, verification=_outcome(work, began, failure)))
+        raise _not_passed(path, failure) from failure
+    proven = replace(backup, verified=RESTORED, verification=_outcome(work, began))
     work.folder.write(proven)
     facts = {"verified": RESTORED, "verification": proven.verification, "rows": backup.rows, "sha256": backup.sha256}
     return work.told([("verify", path)], file=path, **facts)
@@ -88,71 +70,42 @@ def newest(work: Work, which: str, project: str, database: str) -> Backup:
     return found
 
 
-def _outcome(work: Work, began: float, cause: str | None) -> dict[str, t.Any]:
-    seconds = round(time.monotonic() - began, 2)
-    assertions = list(work.options["assertions"])
-    return {"finished": now(), "seconds": seconds, "actor": work.actor, "assertions": assertions, "cause": cause}
+def _not_tested(path: str, failure: ComposeFailure) -> ComposeFailure:
+    """A failure of the host, which says nothing of the backup: its manifest stays as it is."""
+    message = f"{path} could not be tested: {failure.message.rstrip()} The backup itself is as it was."
+    return ComposeFailure(message, **{"error_kind": "not_tested", **failure.facts})
+
+
+def _not_passed(path: str, failure: ComposeFailure) -> ComposeFailure:
+    kind = failure.facts["error_kind"]
+    outcome = "It is not taken for the latest one any more" if kind == "damaged" else "It keeps its place"
+    return ComposeFailure(
+        f"{path} did not stand the test: {failure.message} {outcome}, and its manifest tells the cause.",
+        **{**failure.facts, "changed": True, "file": path, "error_kind": "verification_failed"},
+    )
+
+
+def _outcome(work: Work, began: float, failure: ComposeFailure | None = None) -> dict[str, t.Any]:
+    return {
+        "finished": now(),
+        "seconds": round(time.monotonic() - began, 2),
+        "actor": work.actor,
+        "assertions": list(work.options["assertions"]),
+        "cause": failure.message if failure else None,
+        "error_kind": failure.facts["error_kind"] if failure else None,
+    }
 
 
 def _tried(work: Work, backup: Backup) -> None:
     """Restore into an empty server that has the same roles, and compare."""
     origin = backup.origin
-    with _server(work, backup) as server:
+    with _test_server.started(work, backup) as server:
         roles = [each for each in origin.needed_roles if each != origin.superuser]
         server.execute([Statement("CREATE ROLE %I", (each,)) for each in roles])
         server.execute([_database.create(NAME, origin, origin.owner, origin.major)])
-        with open(work.folder.place(backup.file), "rb", buffering=0) as file:
-            _restored(server, file, work.options["timeout"])
-        require_copy(server, NAME, backup.rows)
-        run_assertions(server, NAME, work.options["assertions"])
-
-
-def _restored(server: Server, file: t.IO[bytes], timeout: int) -> None:
-    try:
-        _archive.restore(server, NAME, file, (), timeout)
-    except ComposeFailure:
-        # A server that has died, for want of memory perhaps, says nothing of the backup.
-        server.psql("SELECT;\n")
-        raise
-
-
-@contextlib.contextmanager
-def _server(work: Work, backup: Backup) -> t.Iterator[Server]:
-    """A server that nobody can reach, and that is gone afterwards with all that is in it."""
-    origin = backup.origin
-    image = backup.image.split()[-1]
-    libraries = (f"shared_preload_libraries={origin.libraries}",) if origin.libraries else ()
-    settings = [word for each in (*UNSAFE, *libraries) for word in ("-c", each)]
-    started = work.cli.docker(
-        *("run", "--detach", "--rm", "--network", "none", "--shm-size", "256m", "--pull", "never"),
-        *("--label", f"{LABEL}={work.project}", "--env", f"POSTGRES_USER={origin.superuser}"),
-        *("--env", "POSTGRES_HOST_AUTH_METHOD=trust", "--env", "POSTGRES_DB=postgres", image, "postgres", *settings),
-    )
-    server = Server(work.cli, started.text.strip(), "for the test", "verify")
-    try:
-        _await(server)
-        yield server
-    finally:
-        work.cancellation.touch()
-        _remove(work.cli, [server.container])
-
-
-def _await(server: Server) -> None:
-    """Wait until it answers over TCP, which it does when its own initialisation is over."""
-    deadline = time.monotonic() + START
-    while not answers(server):
-        listed = server.cli.docker("ps", "--quiet", "--no-trunc", "--filter", f"id={server.container}").text
-        if time.monotonic() > deadline or not listed.strip():
-            raise ComposeFailure("no server of the same image could be started for the test.")
-        time.sleep(POLL)
-
-
-def sweep_containers(cli: Cli, project: str) -> None:
-    """Remove the servers of tests that were killed; only under the lock."""
-    listed = cli.docker("ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={LABEL}={project}")
-    _remove(cli, listed.text.split())
-
-
-def _remove(cli: Cli, containers: t.Sequence[str]) -> None:
-    if containers:
-        cli.docker("rm", "--force", "--volumes", *containers, accept=(0, 1))
+        with _test_server.faults_of_it(server):
+            with open(work.folder.place(backup.file), "rb", buffering=0) as file:
+                # Tablespaces are places on the disks of the server that the dump is from.
+                _archive.restore(server, NAME, file, ("--no-tablespaces",), work.options["timeout"])
+            require_copy(server, NAME, backup.rows)
+            run_assertions(server, NAME, work.options["assertions"])

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.strata.compose.plugins.module_utils import _report
+from ansible_collections.strata.compose.plugins.module_utils._backup_status import FAILED, GOOD, note_outcome
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
-from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, as_failure
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._operations import find_by_name
 from ansible_collections.strata.compose.plugins.module_utils._owner_record import (
@@ -89,16 +91,43 @@ class Work:
 
 
 def carried_out(
-    options: Options, redactor: Redactor, check: bool, operation: str, perform: t.Callable[[Work], Result]
+    options: Options,
+    redactor: Redactor,
+    check: bool,
+    operation: str,
+    perform: t.Callable[[Work], Result],
+    noted: str | None = None,
 ) -> Result:
-    """What an operation on a database tells, of which the audit log has a line if it changed anything."""
-    with _work_on(options, redactor, check, operation) as work:
+    """What an operation on a database tells, of which the audit log has a line if it changed anything.
+
+    With ``noted``, how it ends is written down under that name, where compose_env_info finds it.
+    """
+    with _work_on(options, redactor, check, operation, None if check else noted) as work:
         result = perform(work)
-        return result if check else _audited(work, note_owner(options, work.cli, work.store, result))
+        if check:
+            return result
+        if noted:
+            note_outcome(work.store.folder, work.database, noted, work.actor, outcome=GOOD, file=result.get("file"))
+        return _audited(work, note_owner(options, work.cli, work.store, result))
 
 
 @contextlib.contextmanager
-def _work_on(options: Options, redactor: Redactor, check: bool, operation: str) -> t.Iterator[Work]:
+def _noting_failures(options: Options, redactor: Redactor, store: ReleaseStore, noted: str | None) -> t.Iterator[None]:
+    """Write down a failure, also one to get the lock."""
+    try:
+        yield
+    except Exception as error:
+        if noted:
+            message = redactor.mask(as_failure(error).message)
+            facts = {"outcome": FAILED, "cause": message}
+            # It may be for a full disk that it failed, and that is what has to be told then.
+            with contextlib.suppress(ComposeFailure, OSError):
+                note_outcome(store.folder, options["database"], noted, options["actor"] or "unknown", **facts)
+        raise
+
+
+@contextlib.contextmanager
+def _work_on(options: Options, redactor: Redactor, check: bool, operation: str, noted: str | None) -> t.Iterator[Work]:
     """Hold the project's lock; in check mode nothing is held, for nothing is changed."""
     _sql.checked_name("database", options["database"])
     cli, store = find_by_name(options, redactor)
@@ -112,10 +141,29 @@ def _work_on(options: Options, redactor: Redactor, check: bool, operation: str) 
         _require_own(options, cli, store)
         yield work(Cancellation())
         return
-    actor = options["actor"] or "unknown"
-    with cancellable() as cancellation, locked(store.folder, operation, actor, options["lock_wait"]):
+    actor, wait = options["actor"] or "unknown", options["lock_wait"]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_noting_failures(options, redactor, store, noted))
+        cancellation = stack.enter_context(cancellable())
+        stack.enter_context(locked(store.folder, operation, actor, wait))
+        stack.enter_context(_timed(cli, options.get("time_limit")))
         _require_own(options, cli, store)
         yield work(cancellation)
+
+
+@contextlib.contextmanager
+def _timed(cli: Cli, seconds: int | None) -> t.Iterator[None]:
+    """Bound the whole operation, which holds the project's lock; its end by that is told with the option."""
+    began = time.monotonic()
+    with cli.bounded(seconds):
+        try:
+            yield
+        except ComposeFailure as failure:
+            if not seconds or time.monotonic() - began < seconds or failure.facts.get("error_kind") != "timeout":
+                raise
+            raise ComposeFailure(
+                f"{failure.message.rstrip()} The whole operation has {seconds} s (time_limit).", **failure.facts
+            ) from failure
 
 
 def _require_own(options: Options, cli: Cli, store: ReleaseStore) -> None:
@@ -149,7 +197,7 @@ def ending_sessions(work: Work, server: Server) -> t.Iterator[None]:
         yield
     except BaseException:
         work.cancellation.touch()
-        with contextlib.suppress(ComposeFailure):
+        with contextlib.suppress(ComposeFailure), work.cli.unbounded():
             server.end_sessions()
         raise
 

@@ -27,6 +27,12 @@ def told(scene: InitScene, outcomes: t.Mapping[str, Outcome], actions: t.Sequenc
     return {**facts(scene, everything), "changed": is_changed(actions), "actions": list(actions)}
 
 
+def _step_told(outcome: Outcome) -> dict[str, t.Any]:
+    """What there is to tell; ``finished`` is a name that Ansible keeps for itself."""
+    told = {key: value for key, value in asdict(outcome).items() if value not in ("", None, ())}
+    return {"finished_at" if key == "finished" else key: value for key, value in told.items()}
+
+
 def facts(scene: InitScene, outcomes: t.Sequence[Outcome]) -> Result:
     """What every result tells."""
     current = scene.store.current()
@@ -36,9 +42,7 @@ def facts(scene: InitScene, outcomes: t.Sequence[Outcome]) -> Result:
         "environment": scene.release.environment,
         "release": current.number if current else None,
         "services": _report.services_told(scene.snapshot),
-        "steps": [
-            {key: value for key, value in asdict(each).items() if value not in ("", None, ())} for each in outcomes
-        ],
+        "steps": [_step_told(each) for each in outcomes],
         "report": [_init_plan.line(each) for each in outcomes],
         "proof": {name: asdict(success) for name, success in proofs.items()},
         "runs": [success.run for success in proofs.values()],

@@ -255,7 +255,7 @@ steps:
     container:
       description: Name of its container, which is kept after a failure until the next try.
       type: str
-    finished:
+    finished_at:
       description: When it ended, in UTC.
       type: str
     host:

@@ -218,7 +218,7 @@ seconds:
   description: How long it took, with the reading back.
   returned: when a backup was made
   type: float
-finished:
+finished_at:
   description: When it was done, in UTC.
   returned: when a backup was made
   type: str
@@ -227,7 +227,7 @@ verified:
   returned: when a backup was made or verified
   type: str
 verification:
-  description: The last test of it, with C(finished), C(seconds), C(assertions), and the C(cause) of a failure.
+  description: The last test of it, with C(finished_at), C(seconds), C(assertions), and the C(cause) of a failure.
   returned: when a backup was made or verified
   type: dict
 rows:

@@ -81,6 +81,38 @@ class TestModule:
         assert documented_attributes(module)["async"]["support"] == ("full" if action._supports_async else "none")
 
 
+RESERVED = {
+    *("changed", "failed", "unreachable", "skipped", "finished", "started", "exception", "warnings", "deprecations"),
+    *("msg", "rc", "diff", "ansible_facts", "ansible_stats", "ansible_job_id", "async_result", "results_file"),
+    *("attempts", "retries", "skip_reason", "skipped_reason", "false_condition", "notify", "add_host", "add_group"),
+    *("changed_when_result", "failed_when_result", "break_when_result", "results", "item", "invocation"),
+    *("changed_when_suppressed_exception", "failed_when_suppressed_exception", "break_when_suppressed_exception"),
+    *("include", "include_args", "include_file", "include_variables", "module_stdout", "module_stderr", "ansible_loop"),
+    *("ansible_loop_var", "ansible_index_var", "stdout_lines", "stderr_lines", "censored"),
+}
+"""Keys of a result that ansible-core 2.19 to 2.21 reads, converts, replaces or drops (`executor/task_executor.py`,
+`executor/task_result.py`, `_internal/_task.py`, class `UnifiedTaskResult`)."""
+
+AS_ANSIBLE_MEANS_THEM = {"rc": "int", "diff": "dict", "changed": "bool", "msg": "str"}
+"""Those of them that modules return, with the type that they must have."""
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_result_has_a_key_that_ansible_keeps_for_itself(module):
+    found = {name: each["type"] for name, each in documents_of(module)["RETURN"].items() if name in RESERVED}
+    assert {name: kind for name, kind in found.items() if AS_ANSIBLE_MEANS_THEM.get(name) != kind} == {}
+
+
+def test_no_part_of_a_result_is_called_finished():
+    """Nothing becomes of it there, but a user who has read one place would expect it in the other."""
+    assert [module for module in MODULES if "finished" in names_within(documents_of(module)["RETURN"])] == []
+
+
+def names_within(returned):
+    below = (names_within(each.get("contains") or {}) for each in returned.values())
+    return set(returned).union(*below)
+
+
 def test_each_spec_has_a_module():
     assert sorted(SPECS) == MODULES
 

@@ -62,7 +62,7 @@ def facts_of(work: Work, backup: Backup) -> dict[str, t.Any]:
     """A backup for the result."""
     shown = ("sha256", "bytes", "seconds", "verified", "verification", "rows", "migrations")
     told = {key: value for key, value in asdict(backup).items() if key in shown}
-    return {"file": work.folder.place(backup.file), "finished": backup.finished, **told}
+    return {"file": work.folder.place(backup.file), "finished_at": backup.finished, **told}
 
 
 def _made(work: Work, server: Server, database: Database, tools: _archive.Tools, number: int) -> Backup:

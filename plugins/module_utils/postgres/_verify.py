@@ -87,7 +87,7 @@ def _not_passed(path: str, failure: ComposeFailure) -> ComposeFailure:
 
 def _outcome(work: Work, began: float, failure: ComposeFailure | None = None) -> dict[str, t.Any]:
     return {
-        "finished": now(),
+        "finished_at": now(),
         "seconds": round(time.monotonic() - began, 2),
         "actor": work.actor,
         "assertions": list(work.options["assertions"]),

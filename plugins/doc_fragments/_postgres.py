@@ -11,11 +11,19 @@ class ModuleDocFragment:
 options:
   service:
     description:
-      - The service of the environment's layers that is the database. Set it to V("") where the database is one of its
-        own that M(strata.compose.postgres_env) brought.
+      - The service of the environment's layers that is the database. See O(dedicated) for a database that is none of
+        them. The empty text in a task means the same as that, and in a variable that it is not set.
       - Usually set once in the inventory as C(postgres_service), for all modules on databases.
     type: str
     default: postgres
+  dedicated:
+    description:
+      - The database has a Postgres of its own beside the environment, which M(strata.compose.postgres_env) brings, and
+        O(service) means nothing. Set it where no layer has a database, or where one server must outlive the
+        environment's services.
+      - Usually set once in the inventory as C(postgres_dedicated), for all modules on databases.
+    type: bool
+    default: false
   database:
     description:
       - Name of the database, any that Postgres allows. Usually set once in the inventory as C(postgres_database).

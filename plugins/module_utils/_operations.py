@@ -152,7 +152,7 @@ def _env_files(options: Options, directory: str) -> list[str] | None:
 
     The connection of a database is prepared to be written to one of them, and a project may have left its host.
     """
-    is_before = options.get("database_state") == "prepared" or options.get("service") == ""
+    is_before = options.get("database_state") == "prepared" or options.get("service") == "" or options.get("dedicated")
     if not options["env_files"] or (is_folder(directory) and not is_before):
         return t.cast("list[str] | None", options["env_files"])
     return [each for each in options["env_files"] if is_file(os.path.join(directory, each))] or None

@@ -130,6 +130,7 @@ POSTGRES: Spec = {
     **{name: option for name, option in ENVIRONMENT.items() if name not in (*RESOLUTION, "data_paths")},
     **OWNERSHIP,
     "service": {"type": "str", "default": "postgres"},
+    "dedicated": {"type": "bool", "default": False},
     "database": {"type": "str", "required": True},
     "lock_wait": COMPOSE_ENV["lock_wait"],
     "actor": COMPOSE_ENV["actor"],

@@ -11,7 +11,7 @@ short_description: Have the Postgres database of an environment
 version_added: 0.2.0
 description:
   - Has a Postgres server run and answer, and in it a database with its roles, extensions and settings. The server is a
-    service of the environment's layers, or with an empty O(service) one of its own, which this module brings.
+    service of the environment's layers, or with O(dedicated) one of its own, which this module brings.
   - All objects belong to a role that cannot log in, the owner. The application logs in as O(role), which is a member of
     the owner and acts as the owner in this database. Nobody else may connect, so an environment's role is refused by
     the databases of the others on the same server. The superuser is for this collection alone.
@@ -207,7 +207,7 @@ EXAMPLES = r"""
   strata.compose.postgres_env:
     project_dir: /opt/ledger
     environment: staging
-    service: ""
+    dedicated: true
     database: ledger
     readonly_role: ledger_reports
     extensions: [pgcrypto, pg_trgm]
@@ -219,7 +219,7 @@ EXAMPLES = r"""
   strata.compose.postgres_env:
     project_dir: /opt/ledger
     environment: staging
-    service: ""
+    dedicated: true
     database: ledger
     state: prepared
     variables:

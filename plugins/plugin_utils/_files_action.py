@@ -30,7 +30,7 @@ class BringsFiles(FromVariables):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> Result:
         result: Result = ActionBase.run(self, tmp, task_vars)
         variables = task_vars or {}
-        arguments = {**self._from_variables(variables), **self._task.args}
+        arguments = {**self._from_variables(variables), **self._given()}
         self._require(arguments, variables)
         try:
             source = self._read(arguments)

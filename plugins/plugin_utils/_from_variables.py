@@ -18,8 +18,11 @@ SHARED = "compose_env_"
 """Prefix of the variables for options that all modules have."""
 
 DATABASES = "postgres_"
-OF_DATABASES = ("service", "database")
+OF_DATABASES = ("service", "dedicated", "database")
 """Options that all modules on databases have, and the prefix of their variables."""
+
+TEXTS = ("str", "path")
+"""Types of options for which a task may mean the empty text, such as ``service``, which is none of the layers then."""
 
 
 class FromVariables(ActionBase):
@@ -28,7 +31,9 @@ class FromVariables(ActionBase):
     The variable is ``compose_env_<option>`` for options that all modules share, ``postgres_<option>`` for what tells
     the database, and ``<module>_<option>`` for a module's own: a timeout of one means nothing to another. Which one is
     shared tells its spec and not its name, which may be another option's here: ``variables`` of postgres_env. A task's
-    option always wins, also when it is null. Variables are templated; one that is undefined fails with its name.
+    option always wins, also when it is null. Variables are templated; one that is undefined fails with its name. An
+    empty text from a variable is no value, for that is what a survey gives for a question without an answer; in a task
+    it is one for options that are texts.
     """
 
     _supports_check_mode = True
@@ -41,7 +46,7 @@ class FromVariables(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
-        arguments = {**self._actor(variables), **self._from_variables(variables), **self._task.args}
+        arguments = {**self._actor(variables), **self._from_variables(variables), **self._given()}
         self._require(arguments, variables)
         self._pack_incoming(arguments)
         result.update(
@@ -57,11 +62,22 @@ class FromVariables(ActionBase):
         return result
 
     def _from_variables(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
-        unset = [option for option in self.spec if option not in self._task.args]
+        given = self._given()
+        unset = [option for option in self.spec if option not in given]
         if not self._task.check_mode:
             unset = [option for option in unset if option not in INCOMING]
         found = {option: variables.get(self._variable(option)) for option in unset}
-        return {option: self._templar.template(value) for option, value in found.items() if value is not None}
+        templated = {option: self._templar.template(value) for option, value in found.items() if value is not None}
+        return {option: value for option, value in templated.items() if not is_empty(value)}
+
+    def _given(self) -> dict[str, t.Any]:
+        """The options of the task, without those whose empty text can only come from a variable without a value."""
+        arguments: dict[str, t.Any] = self._task.args
+        return {
+            option: value
+            for option, value in arguments.items()
+            if not is_empty(value) or self.spec.get(option, {}).get("type", "str") in TEXTS
+        }
 
     def _pack_incoming(self, arguments: dict[str, t.Any]) -> None:
         """Only a check plans with what is still here; otherwise it is on the host already."""
@@ -92,13 +108,18 @@ class FromVariables(ActionBase):
     def _require(self, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> None:
         """Fail with the variable to set and the place for it, which the module alone could not name."""
         for option, details in self.spec.items():
-            if details.get("required") and arguments.get(option) is None:
+            if details.get("required") and arguments.get(option) in (None, ""):
                 host = variables.get("inventory_hostname", "this host")
                 raise AnsibleActionFail(
                     f"{option} is not set for host {host}: set the variable {self._variable(option)} in the inventory "
                     f"(for example in group_vars/all.yml, or group_vars/<environment>.yml), "
                     f"or give {option}=... to this task."
                 )
+
+
+def is_empty(value: object) -> bool:
+    """Whether it is a text without anything in it but space."""
+    return isinstance(value, str) and not value.strip()
 
 
 def _user() -> str:

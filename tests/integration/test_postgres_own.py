@@ -33,7 +33,7 @@ def ledger(engine, tmp_path) -> Iterator[Environment]:
         network = {"database": {"external": True, "name": "${COMPOSE_PROJECT_NAME}-postgres"}}
         web = service(networks=["database"], environment={"URL": "${DATABASE_URL}"})
         made.write("compose.yml", {"services": {"web": web}, "networks": network})
-        made.variables = {"service": "", "database": "ledger"}
+        made.variables = {"dedicated": True, "database": "ledger"}
         yield made
 
 
@@ -56,9 +56,9 @@ def test_postgres_of_its_own_from_nothing_to_an_application(ledger: Environment)
     ]
     assert not succeed(ledger, **options).changed
     assert server(ledger, "own").id == container.id
-    written = have(ledger, module="compose_env_file", variables=told, service=None, database=None, state_dir=None)
+    written = have(ledger, module="compose_env_file", variables=told, dedicated=None, database=None, state_dir=None)
     assert not written.failed, written.message
-    assert ledger.run(service=None, database=None).actions == {("web", "create")}
+    assert ledger.run(dedicated=None, database=None).actions == {("web", "create")}
     (address,) = ledger.container("web").attrs["NetworkSettings"]["Networks"].values()
     assert (
         address["NetworkID"]

@@ -29,6 +29,7 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres._outcome i
     kept_passwords,
     told,
 )
+from ansible_collections.strata.compose.plugins.module_utils.postgres._place import is_dedicated
 from ansible_collections.strata.compose.plugins.module_utils.postgres._task import Task, decided, keep
 
 Options = t.Mapping[str, t.Any]
@@ -102,7 +103,7 @@ def _in_new_server(task: Task, passwords: t.Mapping[str, str]) -> tuple[Change, 
 def _brought(task: Task) -> Result:
     """What it took to have the server run. One in the layers that runs is left to the environment's own deployment."""
     operation, options = task.operation, task.options
-    if options["service"]:
+    if not is_dedicated(options):
         if task.runs():
             return {"actions": []}
         selected = {**options, "services": [task.service], "server": task.service}

@@ -14,6 +14,7 @@ from ansible_collections.strata.compose.plugins.module_utils._uncertain import i
 from ansible_collections.strata.compose.plugins.module_utils.postgres import _connection, _converge
 from ansible_collections.strata.compose.plugins.module_utils.postgres._converge import Change
 from ansible_collections.strata.compose.plugins.module_utils.postgres._observed import Observed
+from ansible_collections.strata.compose.plugins.module_utils.postgres._place import is_dedicated
 from ansible_collections.strata.compose.plugins.module_utils.postgres._server import by_hand
 from ansible_collections.strata.compose.plugins.module_utils.postgres._task import Task
 
@@ -103,10 +104,10 @@ def _endpoint(task: Task) -> _connection.Endpoint:
     """Where consumers find the server; its published port is the one that the engine tells, or the option's."""
     options = task.options
     if options["consumer"] == _connection.INSIDE:
-        host = task.service if options["service"] else task.project
+        host = task.project if is_dedicated(options) else task.service
         return _connection.Endpoint(options["host"] or host, _connection.PORT)
     ports = [port for each in task.containers() for port in each.ports]
-    if options["port"] and not options["service"]:
+    if options["port"] and is_dedicated(options):
         ports = [f"{_connection.published_as(options['port'])}->{_connection.PORT}/tcp"]
     found = _connection.published(ports)
     if found is None:

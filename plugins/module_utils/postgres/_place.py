@@ -11,10 +11,15 @@ OWN_SERVICE = "postgres"
 """The service of a Postgres of its own."""
 
 
+def is_dedicated(options: t.Mapping[str, t.Any]) -> bool:
+    """Whether the database has a Postgres of its own: by ``dedicated``, or a task's empty ``service``."""
+    return bool(options.get("dedicated")) or not options["service"]
+
+
 def place_of(options: t.Mapping[str, t.Any], project: str) -> tuple[str, str]:
     """Project and service of the database: one of the environment's own services, or a Postgres of its own beside it.
 
-    The latter, for an empty ``service``, is a Compose project by itself, so that no deployment of the environment takes
-    its container for one that no layer knows.
+    The latter is a Compose project by itself, so that no deployment of the environment takes its container for one that
+    no layer knows.
     """
-    return (project, options["service"]) if options["service"] else (f"{project}-postgres", OWN_SERVICE)
+    return (f"{project}-postgres", OWN_SERVICE) if is_dedicated(options) else (project, options["service"])

@@ -24,6 +24,7 @@ from ansible_collections.strata.compose.plugins.module_utils.postgres._converge 
 from ansible_collections.strata.compose.plugins.module_utils.postgres._observe import changes_told, observe_database
 from ansible_collections.strata.compose.plugins.module_utils.postgres._observed import MAINTENANCE, Observed
 from ansible_collections.strata.compose.plugins.module_utils.postgres._outcome import told_changes
+from ansible_collections.strata.compose.plugins.module_utils.postgres._place import is_dedicated
 from ansible_collections.strata.compose.plugins.module_utils.postgres._server import Server
 from ansible_collections.strata.compose.plugins.module_utils.postgres._sql import Statement
 from ansible_collections.strata.compose.plugins.module_utils.postgres._task import Task
@@ -43,12 +44,12 @@ def remove(task: Task) -> Result:
         return _without_server(task)
     server = task.server()
     seen = observe_database(server, task.wish)
-    if not task.options["service"]:
+    if is_dedicated(task.options):
         _require_alone(task, server)
     changes = removals(task.wish, seen)
     first, taken = _backup(task, seen)
     with following(() if task.operation.check else first):
-        if task.options["service"]:
+        if not is_dedicated(task.options):
             with changes_told(server, task.wish, seen):
                 return {**_dropped(task, server, changes, first), **taken}
         return {**_without_own(task, changes, first), **taken}
@@ -150,7 +151,7 @@ def _without_own(task: Task, changes: tuple[Change, ...], first: list[dict[str, 
 def _without_server(task: Task) -> Result:
     """Nothing runs: whether there is data is known only of a server that was brought here."""
     has_own = os.path.isdir(os.path.join(state_dir_of(task.options), task.project, "layer"))
-    if task.options["service"] or task.containers() or has_own:
+    if not is_dedicated(task.options) or task.containers() or has_own:
         raise ComposeFailure(
             f"service {task.service} of {task.project} does not run, so its database can neither be backed up nor be "
             f"removed: start it with state=present first. Nothing was changed."

@@ -197,6 +197,7 @@ POSTGRES_BACKUP: Spec = {
     "time_limit": {"type": "int", "default": 28800},
     "fetch": {"type": "bool", "default": False},
     "fetch_dir": {"type": "path"},
+    "fetch_limit": {"type": "bytes", "default": "100G"},
 }
 
 POSTGRES_RESTORE: Spec = {

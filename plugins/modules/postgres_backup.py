@@ -115,12 +115,24 @@ options:
   fetch:
     description:
       - Copy the new backup and its manifest to the controller too, and check its SHA-256 there.
+      - The host is not trusted with the controller. The copy has mode 0600 and a name with O(environment) and
+        O(database) as the task or the inventory has them. It never takes the place of a file that is there, and no link
+        leads out of the folder.
     type: bool
     default: false
   fetch_dir:
     description:
-      - Folder on the controller for O(fetch). By default C(backups/<project name>) beside the playbook.
+      - Folder on the controller for O(fetch). By default C(backups/<project name>) beside the playbook, with the name
+        that O(project_name) gives, or O(project_dir) and O(environment). One that an env file on the host gives does
+        not count here.
     type: path
+  fetch_limit:
+    description:
+      - The largest dump that O(fetch) copies, as V(500M) or V(2T). A larger one stays on the host and the task fails.
+      - Raise it for a database that needs it. Lower it where the disk of the controller is small, for the hosts say how
+        large their backups are.
+    type: bytes
+    default: 100G
 seealso:
   - module: strata.compose.postgres_restore
 """

@@ -58,15 +58,11 @@ class BringsFiles(FromVariables):
 
     def _bring(self, arguments: dict[str, t.Any], source: Source, variables: dict[str, t.Any]) -> Result:
         manifest = {path: each.told() for path, each in source.items()}
-        answer = self._ask({**arguments, "manifest": manifest, "archive": None}, variables)
+        answer = self._answer({**arguments, "manifest": manifest, "archive": None}, variables)
         if "needed" not in answer:
             return answer
         archive = self._transfer(source, answer["needed"])
-        return self._ask({**arguments, "manifest": manifest, "archive": archive}, variables)
-
-    def _ask(self, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> Result:
-        answer: Result = self._execute_module(self.module, arguments, task_vars=variables)
-        return answer
+        return self._answer({**arguments, "manifest": manifest, "archive": archive}, variables)
 
     def _transfer(self, source: Source, needed: t.Collection[str]) -> str:
         """Put the archive where the module, also as another user, can read it."""

@@ -49,17 +49,21 @@ class FromVariables(ActionBase):
         arguments = {**self._actor(variables), **self._from_variables(variables), **self._given()}
         self._require(arguments, variables)
         self._pack_incoming(arguments)
-        result.update(
-            self._execute_module(
-                module_name=self.module,
-                module_args=arguments,
-                task_vars=variables,
-                wrap_async=self._task.async_val,
-            )
-        )
+        result.update(self._answer(arguments, variables))
         if not self._task.async_val:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result
+
+    def _answer(self, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        """What the host answers. No module of ours has facts, and a forged one would be variables of this host."""
+        answer: dict[str, t.Any] = self._execute_module(
+            module_name=self.module,
+            module_args=arguments,
+            task_vars=variables,
+            wrap_async=self._task.async_val,
+        )
+        answer.pop("ansible_facts", None)
+        return answer
 
     def _from_variables(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
         given = self._given()

@@ -34,7 +34,10 @@ PACKAGE = _scheduled.__name__.rpartition(".postgres.")[0]
 SPARE = 600
 """Seconds that a backup has to put things in order after its time_limit before systemd ends it."""
 
-NOT_FOR_IT = ("state", "backup", "schedule", "schedule_verify", "fetch", "fetch_dir", "lock_wait", "actor")
+NOT_FOR_IT = (
+    *("state", "backup", "schedule", "schedule_verify", "lock_wait", "actor"),
+    *("fetch", "fetch_dir", "fetch_limit"),
+)
 """Options that say nothing of a backup that the host makes."""
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from ansible_collections.strata.compose.plugins.module_utils import _tree
 from ansible_collections.strata.compose.plugins.module_utils._brought import read_record, record_of, write_record
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import read_file
+from ansible_collections.strata.compose.plugins.module_utils._folders import open_folder, resolved
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
 from ansible_collections.strata.compose.plugins.module_utils._tree import Difference, Host
 from ansible_collections.strata.compose.plugins.module_utils._tree_diff import LARGEST, text_of
@@ -44,7 +44,7 @@ class Wish:
     def from_params(cls, params: t.Mapping[str, t.Any]) -> Wish:
         if params["manifest"] is None:
             raise ComposeFailure("compose_files needs its action plugin: call it as strata.compose.compose_files.")
-        root = os.path.realpath(params["project_dir"])
+        root = resolved(params["project_dir"])
         uid = _number("owner", params["owner"], lambda name: pwd.getpwnam(name).pw_uid)
         gid = _number("group", params["group"], lambda name: grp.getgrnam(name).gr_gid)
         wanted = _tree.tree_of(params["manifest"], uid, gid)
@@ -126,11 +126,20 @@ def _texts(wish: Wish, host: Host, difference: Difference) -> dict[str, str]:
     texts = {}
     for path in difference.replaced:
         modes = [each.mode for each in (host.found[path], wish.wanted[path]) if each.mode is not None]
-        place = os.path.join(wish.root, path)
-        if len(modes) == 2 and os.path.getsize(place) <= LARGEST:
-            text = text_of(read_file(place) or b"", path, modes[0] & modes[1])
+        if len(modes) == 2:
+            text = text_of(_beginning(wish.root, path), path, modes[0] & modes[1])
             texts.update({path: text} if text is not None else {})
     return texts
+
+
+def _beginning(root: str, path: str) -> bytes:
+    """So much of a file that it can be seen whether it is too large for a diff."""
+    above, name = os.path.split(path)
+    try:
+        with open_folder(root) as folder, folder.below(above) as inner, inner.opened(name) as file:
+            return file.read(LARGEST + 1)
+    except OSError as error:
+        raise ComposeFailure(f"{error.filename or path} cannot be read: {error.strerror}.") from error
 
 
 def _warn_of_kept(difference: Difference, root: str, warn: t.Callable[[str], None]) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from ansible_collections.strata.compose.plugins.module_utils import _dotenv
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import is_folder, read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._files import is_folder, read_file, seen
+from ansible_collections.strata.compose.plugins.module_utils._folders import place_of, private
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, fingerprint, secrets_of
 
 MODE = 0o600
@@ -87,10 +88,10 @@ def placed(wish: Wish, redactor: Redactor, check: bool, diff: bool) -> dict[str,
     check_against_example(wish)
     if not is_folder(str(wish.directory)):
         raise ComposeFailure(f"project_dir {wish.directory} is not a folder on this host: create it first.")
-    before = _found(wish.path)
+    before = _found(wish)
     after = _wanted(wish, content, before)
     if after != before and not check:
-        _write(wish.path, after)
+        _write(wish, after)
     result = {"changed": after != before, "path": str(wish.path), "variables": sorted(variables)}
     return {**result, "diff": _diff(wish.path, before, after)} if diff else result
 
@@ -103,11 +104,23 @@ def content_of(variables: t.Mapping[str, t.Any], environment: str) -> bytes:
 
 def check_against_example(wish: Wish) -> None:
     """Raise `ComposeFailure` for an example that was named and is not there, or that the variables do not fit."""
-    content = read_file(str(wish.example)) if wish.example else None
+    content = _example(wish, str(wish.example)) if wish.example else None
     if content is not None:
         compare(wish.variables, content.decode("utf-8", "surrogateescape"), str(wish.example))
     elif wish.example and wish.example_required:
         raise ComposeFailure(f"example {wish.example} is not there: correct the path, or leave it out for {EXAMPLE}.")
+
+
+def _example(wish: Wish, path: str) -> bytes | None:
+    if seen(path) != path:
+        return read_file(path)  # a private copy of what is to come
+    try:
+        with place_of(path, str(wish.directory)) as (folder, name), folder.opened(name) as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ComposeFailure(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def compare(variables: t.Iterable[str], text: str, example: str) -> None:
@@ -124,14 +137,25 @@ def compare(variables: t.Iterable[str], text: str, example: str) -> None:
         raise ComposeFailure(f"The variables do not fit {example}: {told}.", missing=missing, unknown=unknown)
 
 
-def _found(path: Path) -> State | None:
-    if path.is_dir():
-        raise ComposeFailure(f"{path} is a folder, so it cannot be the env file: remove it or set path.")
-    content = read_file(str(path))
-    if content is None:
+def _found(wish: Wish) -> State | None:
+    try:
+        return _read(wish)
+    except FileNotFoundError:
         return None
-    status = path.stat()
-    return State(content, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+    except OSError as error:
+        raise ComposeFailure(f"{wish.path} cannot be read: {error.strerror}.") from error
+
+
+def _read(wish: Wish) -> State | None:
+    with place_of(str(wish.path), str(wish.directory)) as (folder, name):
+        status = folder.look(name)
+        if status is None:
+            return None
+        if stat.S_ISDIR(status.st_mode):
+            raise ComposeFailure(f"{wish.path} is a folder, so it cannot be the env file: remove it or set path.")
+        with folder.opened(name) as file:
+            status = os.fstat(file.fileno())
+            return State(file.read(), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
 
 
 def _wanted(wish: Wish, content: bytes, before: State | None) -> State:
@@ -152,17 +176,20 @@ def _id(option: str, name: str, find: t.Callable[[str], int]) -> int:
     raise ComposeFailure(f"{option} {name} is not known on this host: create it first, or give a number.")
 
 
-def _write(path: Path, state: State) -> None:
-    """Into the file that a symbolic link points to; never readable for others in between."""
-    target = path.resolve()
-    replace_file(str(target), state.content, state.mode)
+def _write(wish: Wish, state: State) -> None:
+    """Into the file that a symbolic link points to; readable for its owner only, from the beginning."""
+    owner = (state.uid, state.gid)
     try:
-        os.chown(target, state.uid, state.gid)
+        with place_of(str(wish.path), str(wish.directory), private) as (folder, name):
+            folder.replace(name, state.content, state.mode, owner)
     except OSError as error:
-        raise ComposeFailure(
-            f"{path} cannot be given to user {state.uid} and group {state.gid}: {error.strerror}. Use become, or leave "
-            f"owner and group out."
-        ) from error
+        message = f"{wish.path} cannot be written: {error.strerror}."
+        if isinstance(error, PermissionError) and owner != (os.geteuid(), os.getegid()):
+            message = (
+                f"{wish.path} cannot be written for user {state.uid} and group {state.gid}: {error.strerror}. Use "
+                f"become, or leave owner and group out."
+            )
+        raise ComposeFailure(message) from error
 
 
 def _diff(path: Path, before: State | None, after: State) -> dict[str, str]:

@@ -12,10 +12,11 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
+import stat
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._folders import open_folder, private
 
 
 class Overlay(t.NamedTuple):
@@ -98,50 +99,44 @@ def identity_of_file(path: str) -> str | None:
 
 def replace_file(path: str, content: bytes, mode: int = 0o600) -> None:
     """Write beside ``path``, flush to the disk, rename over it; folders that are missing are made with 0700."""
-    folder = os.path.dirname(path)
+    folder, name = os.path.split(os.path.abspath(path))
     try:
-        make_folder(folder)
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{os.path.basename(path)}.")
+        with open_folder(folder, private) as opened:
+            opened.replace(name, content, mode)
     except OSError as error:
         raise ComposeFailure(f"{path} cannot be written: {error.strerror}.") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _flush_folder(folder)
-    except OSError as error:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise ComposeFailure(f"{path} cannot be written: {error.strerror}.") from error
-
-
-def _flush_folder(path: str) -> None:
-    """Let the new name reach the disk too: a rename is lost with the power until its folder is flushed (fsync(2))."""
-    handle = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def make_folder(path: str) -> None:
     """Make a folder and those above it for the owner only; `os.makedirs` gives the mode to the last one alone."""
-    if path and not os.path.isdir(path):
-        make_folder(os.path.dirname(path))
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(path, 0o700)
+    if path:
+        with open_folder(path, private):
+            pass
 
 
 def read_file(path: str) -> bytes | None:
-    """The content of a regular file, ``None`` when there is no such file."""
+    """The content of a regular file, ``None`` when there is no such file; one that could wait for ever is refused."""
     try:
-        with open(seen(path), "rb") as file:
-            return file.read()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        handle = os.open(seen(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise ComposeFailure(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        return _content(handle, path)
+    finally:
+        os.close(handle)
+
+
+def _content(handle: int, path: str) -> bytes | None:
+    found = os.fstat(handle)
+    if stat.S_ISDIR(found.st_mode):
+        return None
+    if not stat.S_ISREG(found.st_mode) and not os.path.samestat(found, os.stat(os.devnull)):
+        raise ComposeFailure(f"{path} is a pipe or a device, and a file is needed: remove it, or choose another path.")
+    try:
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read()
     except OSError as error:
         raise ComposeFailure(f"{path} cannot be read: {error.strerror}.") from error
 

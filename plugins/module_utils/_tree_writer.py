@@ -4,14 +4,17 @@
 """A project's files put in place on their host. Private to strata.compose.
 
 Everything new is written beside its place first, flushed to the disk and given its mode and owner; renames follow.
+Folders are opened one from the other and files worked on by descriptor: who owns a folder cannot lead it elsewhere.
 Files that are made in their own folder get its label, its access lists and, below a setgid folder, its group.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import posixpath
 import shutil
 import stat
 import tarfile
@@ -19,6 +22,7 @@ import typing as t
 import zlib
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._folders import Folder, open_folder
 from ansible_collections.strata.compose.plugins.module_utils._tree import FOLDER, Entry, Host, Tree, folders_of
 
 BLOCK = 1 << 20
@@ -55,70 +59,92 @@ class Writer:
     """Brings a host's files to a wanted tree, in the steps stage, remove, place, adjust."""
 
     def __init__(self, root: str, wanted: Tree, host: Host, uid: int | None, gid: int | None) -> None:
-        self._root = root
+        self._path = root
         self._wanted = wanted
         self._found = host.found
         self._owner = (uid, gid)
-        self._staged: dict[str, str] = {}
+        self._staged: dict[str, tuple[str, str]] = {}
+        """By path, the folder below the root and the name of what is to be renamed to it"""
+        self._root: Folder
         self.touched = False
         """Whether anything that others see was changed"""
 
     @contextlib.contextmanager
     def staged(self, archive: str | None, paths: t.Sequence[str]) -> t.Iterator[None]:
         """Everything new stands beside its place; what is not placed inside the block goes with its end."""
-        try:
-            self._make_root()
-            for path in paths:
-                if self._wanted[path].target is not None:
-                    self._stage_link(path)
-            if archive:
-                self._stage_files(archive, [path for path in paths if self._wanted[path].target is None])
-            yield
-        finally:
-            for temporary in self._staged.values():
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(temporary)
+        with self._opened_root() as self._root:
+            try:
+                for path in paths:
+                    if self._wanted[path].target is not None:
+                        self._stage_link(path)
+                if archive:
+                    self._stage_files(archive, [path for path in paths if self._wanted[path].target is None])
+                yield
+            finally:
+                for above, temporary in self._staged.values():
+                    with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._root.below(above) as folder:
+                        folder.remove(temporary)
 
     def remove(self, paths: t.Sequence[str]) -> None:
         """Remove files and links, and the folders that are empty for that reason."""
         for path in paths:
             self.touched = True
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(self._root, path))
+            above, name = posixpath.split(path)
+            with contextlib.suppress(FileNotFoundError), self._root.below(above) as folder:
+                folder.remove(name)
             with contextlib.suppress(OSError):
-                for folder in reversed(list(folders_of(path))):
-                    os.rmdir(os.path.join(self._root, folder))
+                for each in reversed(list(folders_of(path))):
+                    above, name = posixpath.split(each)
+                    with self._root.below(above) as folder:
+                        os.rmdir(name, dir_fd=folder.handle)
 
     def place(self, path: str) -> None:
         """Rename what was staged to its place."""
         self.touched = True
-        place = os.path.join(self._root, path)
-        for folder in folders_of(path):
-            self._make_folder(os.path.join(self._root, folder))
-        if path in self._found and self._found[path].content == FOLDER:
-            _remove_empty_folders(place)
-        os.replace(self._staged[path], place)
+        above, name = posixpath.split(path)
+        staged_in, temporary = self._staged[path]
+        with self._root.below(above, self._make_folder) as folder, self._root.below(staged_in) as source:
+            if path in self._found and self._found[path].content == FOLDER:
+                _remove_empty_folders(folder, name)
+            with _named(folder, name):
+                os.replace(temporary, name, src_dir_fd=source.handle, dst_dir_fd=folder.handle)
 
     def adjust(self, path: str) -> None:
         """Give what stands at a path its mode and owner."""
         self.touched = True
-        _give(os.path.join(self._root, path), self._wanted[path])
+        above, name = posixpath.split(path)
+        with self._root.below(above) as folder, _named(folder, name):
+            if self._wanted[path].is_file:
+                with folder.opened(name) as file:
+                    _require_one_name(folder, name, os.fstat(file.fileno()))
+                    _give(file.fileno(), self._wanted[path])
+            else:
+                _give_link(folder, name, self._wanted[path])
 
-    def _make_root(self) -> None:
-        if not os.path.isdir(self._root):
-            os.makedirs(os.path.dirname(self._root), FOLDER_MODE, exist_ok=True)
-            self._make_folder(self._root)
+    def _opened_root(self) -> Folder:
+        above, name = os.path.split(self._path)
+        with open_folder(above, _make_above) as folder:
+            return folder.below(name, self._make_folder)
 
-    def _make_folder(self, place: str) -> None:
-        if not os.path.isdir(place):
-            os.mkdir(place, FOLDER_MODE)
-            inherited = stat.S_IMODE(os.stat(place).st_mode) & stat.S_ISGID
-            _give(place, Entry(FOLDER, FOLDER_MODE | inherited, *self._owner))
+    def _make_folder(self, above: int, name: str) -> None:
+        """With its owner; it is empty, so that none that was put in its place is given away."""
+        os.mkdir(name, FOLDER_MODE, dir_fd=above)
+        handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+        try:
+            if os.listdir(handle):
+                raise OSError(errno.ENOTEMPTY, "another folder was put in its place", name)
+            inherited = stat.S_IMODE(os.fstat(handle).st_mode) & stat.S_ISGID
+            _give(handle, Entry(FOLDER, FOLDER_MODE | inherited, *self._owner))
+        finally:
+            os.close(handle)
 
     def _stage_link(self, path: str) -> None:
-        temporary = self._beside(path)
-        os.symlink(self._wanted[path].target or "", temporary)
-        self._finish(path, temporary)
+        with self._beside(path) as (folder, temporary):
+            os.symlink(self._wanted[path].target or "", temporary, dir_fd=folder.handle)
+            if kept := self._kept_owner(path):
+                with contextlib.suppress(PermissionError):
+                    _give_link(folder, temporary, kept)
+            _give_link(folder, temporary, self._wanted[path])
 
     def _stage_files(self, archive: str, paths: t.Iterable[str]) -> None:
         """Unpack each content to the first of its paths, and copy it from there to the others."""
@@ -128,56 +154,96 @@ class Writer:
         with tarfile.open(archive, "r|gz") as members:
             for member in members:
                 same = by_content.get(member.name, [])
-                for path in same:
-                    copied = path != same[0]
-                    with open(self._staged[same[0]], "rb") if copied else _opened(members, member) as content:
+                for path in same[:1]:
+                    with _opened(members, member) as content:
                         self._stage_file(path, content)
+                for path in same[1:]:
+                    above, temporary = self._staged[same[0]]
+                    with self._root.below(above) as folder, folder.opened(temporary) as copied:
+                        self._stage_file(path, copied)
 
     def _stage_file(self, path: str, source: t.IO[bytes]) -> None:
-        temporary = self._beside(path)
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            shutil.copyfileobj(source, file, BLOCK)
-            file.flush()
-            os.fsync(handle)
-        self._finish(path, temporary)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with self._beside(path) as (folder, temporary), _named(folder, temporary):
+            handle = os.open(temporary, flags, 0o600, dir_fd=folder.handle)
+            with os.fdopen(handle, "wb") as file:
+                shutil.copyfileobj(source, file, BLOCK)
+                file.flush()
+                os.fsync(handle)
+                if kept := self._kept_owner(path):
+                    with contextlib.suppress(PermissionError):
+                        _give(handle, kept)
+                _give(handle, self._wanted[path])
 
-    def _finish(self, path: str, temporary: str) -> None:
-        """Owner and mode; an owner that is not asked for stays that of the file there, if that is allowed."""
+    def _kept_owner(self, path: str) -> Entry | None:
+        """An owner that is not asked for stays that of the file there, if that is allowed."""
         found = self._found.get(path)
-        if found and found.content != FOLDER:
-            with contextlib.suppress(PermissionError):
-                _give(temporary, Entry("", None, found.uid, found.gid))
-        _give(temporary, self._wanted[path])
+        return Entry("", None, found.uid, found.gid) if found and found.content != FOLDER else None
 
-    def _beside(self, path: str) -> str:
-        """A free name in the folder of a path, or in the nearest one that exists; the same in every run.
+    @contextlib.contextmanager
+    def _beside(self, path: str) -> t.Iterator[tuple[Folder, str]]:
+        """The folder of a path, or the nearest one that exists, and a free name there; the same in every run.
 
         So what a run that was killed left there goes with the next one.
         """
-        folder = self._root
+        above = ""
         for each in folders_of(path):
-            place = os.path.join(self._root, each)
-            if os.path.islink(place) or not os.path.isdir(place):
+            try:
+                with self._root.below(each):
+                    above = each
+            except (FileNotFoundError, NotADirectoryError):
                 break
-            folder = place
-        temporary = os.path.join(folder, f".strata-{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}.new")
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        self._staged[path] = temporary
-        return temporary
+        temporary = f".strata-{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}.new"
+        with self._root.below(above) as folder:
+            folder.remove(temporary)
+            self._staged[path] = (above, temporary)
+            yield folder, temporary
 
 
-def _give(place: str, entry: Entry) -> None:
+def _make_above(above: int, name: str) -> None:
+    os.mkdir(name, FOLDER_MODE, dir_fd=above)
+
+
+def _give(handle: int, entry: Entry) -> None:
     """Owner first: a change of owner takes bits from the mode."""
-    status = os.lstat(place)
-    if not Entry("", None, entry.uid, entry.gid).same_attributes(Entry("", None, status.st_uid, status.st_gid)):
-        uid, gid = (-1 if each is None else each for each in (entry.uid, entry.gid))
-        os.chown(place, uid, gid, follow_symlinks=False)
+    status = os.fstat(handle)
+    if not _has_owner(status, entry):
+        os.fchown(handle, *_ids(entry))
     if entry.mode is not None:
-        os.chmod(place, entry.mode)
+        os.fchmod(handle, entry.mode)
 
 
-def _remove_empty_folders(place: str) -> None:
-    for folder, _folders, _files in os.walk(place, topdown=False):
-        os.rmdir(folder)
+def _give_link(folder: Folder, name: str, entry: Entry) -> None:
+    if not _has_owner(os.stat(name, dir_fd=folder.handle, follow_symlinks=False), entry):
+        os.chown(name, *_ids(entry), dir_fd=folder.handle, follow_symlinks=False)
+
+
+def _has_owner(status: os.stat_result, entry: Entry) -> bool:
+    return Entry("", None, entry.uid, entry.gid).same_attributes(Entry("", None, status.st_uid, status.st_gid))
+
+
+def _ids(entry: Entry) -> tuple[int, int]:
+    uid, gid = (-1 if each is None else each for each in (entry.uid, entry.gid))
+    return uid, gid
+
+
+def _require_one_name(folder: Folder, name: str, status: os.stat_result) -> None:
+    """A stranger may give a second name to a file of root's, where the kernel does not protect hard links."""
+    if status.st_nlink > 1 and os.fstat(folder.handle).st_uid not in (0, os.geteuid()):
+        raise OSError(errno.EMLINK, "it has a second name (hard link) and so may be another file", folder.place(name))
+
+
+def _remove_empty_folders(folder: Folder, name: str) -> None:
+    for _place, folders, _files, handle in os.fwalk(name, topdown=False, dir_fd=folder.handle):
+        for each in folders:
+            os.rmdir(each, dir_fd=handle)
+    os.rmdir(name, dir_fd=folder.handle)
+
+
+@contextlib.contextmanager
+def _named(folder: Folder, name: str) -> t.Iterator[None]:
+    """Errors with the whole path, for a descriptor's own have the last name only."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, folder.place(name)) from error

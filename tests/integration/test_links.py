@@ -1,0 +1,282 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Links, pipes and races of somebody who owns a project directory that root writes into. No engine is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import stat
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.strata.compose.plugins.module_utils._bring import Wish, bring
+from ansible_collections.strata.compose.plugins.module_utils._env_file import Wish as EnvFile
+from ansible_collections.strata.compose.plugins.module_utils._env_file import placed
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, and files of another user")
+
+STRANGER = 65534
+TRIES = 100
+SECONDS = 60
+
+SWAP = """
+import contextlib, os, sys
+os.setgid({uid}); os.setuid({uid})
+place, victim = sys.argv[1:]
+print("ready", flush=True)
+while True:
+    with contextlib.suppress(OSError):
+        os.rename(place, place + ".own")
+        os.symlink(victim, place)
+    with contextlib.suppress(OSError):
+        os.unlink(place)
+    with contextlib.suppress(OSError):
+        os.rename(place + ".own", place)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Of a stranger, who can reach it."""
+    for each in (tmp_path, *tmp_path.parents):
+        if each.stat().st_mode & 0o001 == 0:
+            each.chmod(stat.S_IMODE(each.stat().st_mode) | 0o011)
+    made = tmp_path / "shop"
+    made.mkdir()
+    os.chown(made, STRANGER, STRANGER)
+    return made
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """A folder of root's, with a file that nobody else may read or change."""
+    made = tmp_path / "victim"
+    made.mkdir(0o755)
+    for name in (".env.prod", "app.conf", "new.conf"):
+        (made / name).write_text("of root")
+        (made / name).chmod(0o600)
+    return made
+
+
+def of_stranger(path: Path, target: str | Path | None = None) -> Path:
+    """A folder of the stranger's, or a link."""
+    if target is None:
+        path.mkdir()
+    else:
+        path.symlink_to(target)
+    os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
+    return path
+
+
+def seen(folder: Path) -> dict[str, Any]:
+    found = {each.name: each.lstat() for each in folder.iterdir()}
+    about = {name: (each.st_uid, each.st_gid, each.st_mode) for name, each in found.items()}
+    return {**about, **{each.name + " content": each.read_bytes() for each in folder.iterdir()}}
+
+
+def env_file(project: Path, **options: Any) -> dict[str, Any]:
+    unset = dict.fromkeys(("path", "example", "owner", "group"))
+    given = {"project_dir": str(project), "environment": "prod", "variables": {"A": str(time.monotonic_ns())}}
+    params = {**unset, "check_example": True, **given, **options}
+    return placed(EnvFile.from_params(params), Redactor(), False, True)
+
+
+def files(project: Path, contents: dict[str, bytes], **options: Any) -> dict[str, Any]:
+    """What compose_files does on the host, with an archive at hand."""
+    digests = {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
+    archive = project.parent / "files.tar.gz"
+    with tarfile.open(archive, "w:gz") as members:
+        for path, content in contents.items():
+            member = tarfile.TarInfo(digests[path])
+            member.size = len(content)
+            members.addfile(member, io.BytesIO(content))
+    params = {
+        "project_dir": str(project),
+        "manifest": {path: {"sha256": digest, "mode": 0o644} for path, digest in digests.items()},
+        "delete": True,
+        "owner": None,
+        "group": None,
+        "archive": str(archive),
+        "state_dir": str(project.parent / "state"),
+        **options,
+    }
+    return bring(Wish.from_params(params), False, True, str)
+
+
+@contextlib.contextmanager
+def swapping(place: Path, victim: Path) -> Iterator[None]:
+    """A process of the stranger's that puts a link in the place of a folder, and the folder back, without a pause."""
+    argv = [sys.executable, "-c", SWAP.format(uid=STRANGER), str(place), str(victim)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stdout.readline() == "ready\n"
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def tries() -> Iterator[int]:
+    end = time.monotonic() + SECONDS
+    for number in range(TRIES):
+        yield number
+        assert time.monotonic() < end, f"only {number} tries in {SECONDS} s"
+
+
+def test_no_race_leads_files_elsewhere(project: Path, victim: Path) -> None:
+    conf = of_stranger(project / "conf")
+    before, done = seen(victim), 0
+    with swapping(conf, victim):
+        for number in tries():
+            contents = {"conf/app.conf": b"%d" % number, "conf/new.conf": b"%d" % number}
+            with contextlib.suppress(ComposeFailure):
+                files(project, contents, owner=str(STRANGER))
+                done += 1
+            assert seen(victim) == before
+    print(f"{done} of {TRIES} were done")
+
+
+def test_no_race_gives_a_file_away(project: Path, victim: Path) -> None:
+    """The content is as wanted, so only owner and mode are adjusted."""
+    conf = of_stranger(project / "conf")
+    (conf / "app.conf").write_text("of root")
+    before = seen(victim)
+    with swapping(conf, victim):
+        for number in tries():
+            with contextlib.suppress(ComposeFailure):
+                files(project, {"conf/app.conf": b"of root"}, owner=str((0, STRANGER)[number % 2]))
+            assert seen(victim) == before
+
+
+def test_no_race_removes_files_elsewhere(project: Path, victim: Path) -> None:
+    conf = of_stranger(project / "conf")
+    before = seen(victim)
+    for _number in tries():
+        files(project, {"conf/app.conf": b"of root", "a": b"a"})
+        with swapping(conf, victim), contextlib.suppress(ComposeFailure):
+            files(project, {"a": b"a"})
+        assert seen(victim) == before
+        with contextlib.suppress(OSError):
+            conf.unlink()
+        with contextlib.suppress(OSError):
+            Path(f"{conf}.own").rename(conf)
+
+
+def test_no_race_leads_the_env_file_elsewhere(project: Path, victim: Path) -> None:
+    folder = of_stranger(project / "environments")
+    before = seen(victim)
+    with swapping(folder, victim):
+        for _number in tries():
+            with contextlib.suppress(ComposeFailure):
+                env_file(project, path="environments/.env.prod", owner=str(STRANGER))
+            assert seen(victim) == before
+
+
+def test_no_race_at_the_env_file_itself(project: Path, victim: Path) -> None:
+    (project / ".env.prod").write_text("A=1\n")
+    os.chown(project / ".env.prod", STRANGER, STRANGER)
+    before = seen(victim)
+    with swapping(project / ".env.prod", victim / ".env.prod"):
+        for _number in tries():
+            with contextlib.suppress(ComposeFailure):
+                env_file(project)
+            assert seen(victim) == before
+
+
+def test_no_race_in_the_state_folder(project: Path, victim: Path) -> None:
+    """`replace_file`, with which releases, dumps' manifests and passwords are written."""
+    folder = of_stranger(project / "state")
+    before = seen(victim)
+    with swapping(folder, victim):
+        for number in tries():
+            with contextlib.suppress(ComposeFailure):
+                replace_file(str(folder / "app.conf"), b"%d" % number)
+            assert seen(victim) == before
+
+
+@pytest.mark.parametrize("target", ["file", "folder"])
+def test_a_planted_link_is_refused_by_name(project: Path, victim: Path, target: str) -> None:
+    link, path = (".env.prod", None) if target == "file" else ("environments", "environments/.env.prod")
+    of_stranger(project / link, victim / ".env.prod" if target == "file" else victim)
+    before = seen(victim)
+    with pytest.raises(ComposeFailure, match=f"{link} is not followed: it is a link of user {STRANGER}") as failed:
+        env_file(project, path=path, owner=str(STRANGER))
+    assert "chown -h" in failed.value.message
+    assert seen(victim) == before
+
+
+def test_a_planted_example_is_not_read(project: Path, victim: Path) -> None:
+    (victim / ".env.prod").write_text("SECRET_OF_ROOT=1\n")
+    of_stranger(project / ".env.example", victim / ".env.prod")
+    with pytest.raises(ComposeFailure, match="is not followed") as failed:
+        env_file(project)
+    assert "SECRET_OF_ROOT" not in failed.value.message
+
+
+def test_a_link_of_root_to_a_strangers_file_is_refused(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("A=1\n")
+    os.chown(tmp_path / "theirs", STRANGER, STRANGER)
+    (project / ".env.prod").symlink_to(tmp_path / "theirs")
+    with pytest.raises(ComposeFailure, match=f"a link leads to .*theirs, which belongs to user {STRANGER}"):
+        env_file(project)
+    assert (tmp_path / "theirs").read_text() == "A=1\n"
+
+
+def test_links_of_root_are_followed(project: Path, tmp_path: Path) -> None:
+    """A linked env file, which may be still to come, and folders that are switched."""
+    (tmp_path / "etc/2").mkdir(parents=True)
+    (tmp_path / "etc/current").symlink_to("2")
+    (project / ".env.prod").symlink_to("../etc/current/../2/prod.env")
+    for change in (True, False):
+        assert env_file(project, variables={"A": "1"})["changed"] is change
+    assert (project / ".env.prod").is_symlink()
+    assert (tmp_path / "etc/2/prod.env").read_text().endswith("A='1'\n")
+    (project / "environments").symlink_to(tmp_path / "etc/current")
+    env_file(project, path="environments/test.env")
+    assert (tmp_path / "etc/2/test.env").exists()
+
+
+def test_a_project_directory_is_reached_by_a_link_of_root(project: Path, tmp_path: Path) -> None:
+    """Whoever owns the directory itself; but a link that a stranger switches leads nowhere."""
+    (tmp_path / "current").symlink_to(project)
+    assert files(tmp_path / "current", {"a/b": b"1"})["project_dir"] == str(project)
+    env_file(tmp_path / "current")
+    assert (project / ".env.prod").exists()
+    assert (project / "a/b").read_bytes() == b"1"
+    link = of_stranger(project / "current", tmp_path / "victim")
+    (tmp_path / "victim").mkdir()
+    for write in (env_file, lambda place: files(place, {"a": b"1"})):
+        with pytest.raises(ComposeFailure, match="current is not followed"):
+            write(link)
+    assert list((tmp_path / "victim").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [".env.prod", ".env.example"])
+def test_a_pipe_is_refused_and_does_not_hang(project: Path, name: str) -> None:
+    os.mkfifo(project / name)
+    with pytest.raises(ComposeFailure, match=f"{name} is not a regular file"):
+        env_file(project)
+    with pytest.raises(ComposeFailure, match="is a pipe or a device"):
+        read_file(str(project / name))
+    assert read_file("/dev/null") == b""
+
+
+def test_a_second_name_of_a_file_is_not_given_away(project: Path, victim: Path) -> None:
+    """Where the kernel does not protect hard links."""
+    os.link(victim / "app.conf", project / "app.conf")
+    before = seen(victim)
+    with pytest.raises(ComposeFailure, match="second name"):
+        files(project, {"app.conf": b"of root"}, owner=str(STRANGER))
+    assert seen(victim) == before

@@ -123,7 +123,7 @@ def resolved(path: str) -> str:
     """A folder's path without its links, of which each has to belong to root or the task's user; it may be missing."""
     with _Walk(None) as walk:
         path = os.path.abspath(path)
-        missing = []
+        missing: list[str] = []
         while True:
             try:
                 walk.enter(path)

@@ -128,7 +128,7 @@ def resolved(path: str) -> str:
             try:
                 walk.enter(path)
                 return os.path.join(walk.path, *reversed(missing))
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 path, name = os.path.split(path)
                 missing.append(name)
                 walk.reset()

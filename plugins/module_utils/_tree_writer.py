@@ -234,6 +234,8 @@ def _require_one_name(folder: Folder, name: str, status: os.stat_result) -> None
 
 
 def _remove_empty_folders(folder: Folder, name: str) -> None:
+    if folder.look(name) is None:
+        return  # it went with the last of its files
     for _place, folders, _files, handle in os.fwalk(name, topdown=False, dir_fd=folder.handle):
         for each in folders:
             os.rmdir(each, dir_fd=handle)

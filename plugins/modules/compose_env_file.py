@@ -51,9 +51,9 @@ options:
     description:
       - The env file, relative to O(project_dir). By default it is C(.env.<environment>), which
         M(strata.compose.compose_env) finds by itself.
-      - Of a symbolic link, the file that it points to is replaced, if the link and that file belong to root or to the user
-        of the task. Any other link is refused, for the owner of a project directory could lead root anywhere with it. Give
-        a link to root with C(chown -h).
+      - Of a symbolic link, the file that it points to is replaced, if the link and that file belong to root or to the
+        user of the task. Any other link is refused, for the owner of a project directory could lead root anywhere with
+        it. Give a link to root with C(chown -h).
     type: path
   variables:
     description:

@@ -40,8 +40,8 @@ options:
     description:
       - Folder on the managed host that holds the Compose files. It is made if it is missing.
       - Usually set once in the inventory as C(compose_env_project_dir).
-      - It may belong to any user. A link that leads to it has to belong to root or to the user of the task, and below it
-        no link is followed.
+      - It may belong to any user. A link that leads to it has to belong to root or to the user of the task, and below
+        it no link is followed.
     type: path
     required: true
   src:

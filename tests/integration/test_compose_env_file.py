@@ -217,6 +217,23 @@ def test_the_role_gives_secrets_to_the_user_of_the_container(project):
     assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (1234, 0o440)
 
 
+@as_root
+def test_the_role_follows_no_link_of_a_stranger(project, tmp_path):
+    victim = tmp_path / "victim"
+    victim.mkdir(0o755)
+    (project / "secrets").symlink_to(victim)
+    os.chown(project / "secrets", 65534, 65534, follow_symlinks=False)
+    variables = {**ROLE, "compose_env_project_dir": str(project)}
+    code, printed = play(project, variables)
+    assert code != 0
+    assert "secrets is not followed: it is a link of user 65534" in printed
+    assert (list(victim.iterdir()), mode(victim)) == ([], "0755")
+    os.chown(project / "secrets", 0, 0, follow_symlinks=False)
+    code, printed = play(project, variables)
+    assert code == 0, printed
+    assert (victim / "signing.key").exists()
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [

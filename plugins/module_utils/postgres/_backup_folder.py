@@ -16,7 +16,8 @@ import time
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import digest, make_folder, read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._files import digest, read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._folders import open_folder, private
 from ansible_collections.strata.compose.plugins.module_utils._manifest import told_size
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import FORMAT, Backup, backup_of
 
@@ -90,8 +91,9 @@ class BackupFolder:
         """A new file under a name that no backup has; it goes unless it was kept."""
         path = self._partial(file, token)
         try:
-            make_folder(self.path)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with open_folder(self.path, private) as folder:
+                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                handle = os.open(os.path.basename(path), flags, 0o600, dir_fd=folder.handle)
         except OSError as error:
             raise ComposeFailure(f"{path} cannot be written: {error.strerror}. Nothing was changed.") from error
         try:
@@ -109,8 +111,10 @@ class BackupFolder:
         os.fsync(content.fileno())
         self.write(backup)
         try:
-            os.rename(self._partial(backup.file, token), self.place(backup.file))
-            _flush(self.path)
+            with open_folder(self.path) as folder:
+                partial = os.path.basename(self._partial(backup.file, token))
+                os.rename(partial, backup.file, src_dir_fd=folder.handle, dst_dir_fd=folder.handle)
+                folder.flush()
         except OSError as error:
             os.unlink(self.place(_manifest_of(backup.file)))
             raise ComposeFailure(f"{self.place(backup.file)} cannot be written: {error.strerror}.") from error
@@ -183,11 +187,3 @@ class BackupFolder:
 
 def _manifest_of(path: str) -> str:
     return path[: -len(SUFFIX)] + ".json" if path.endswith(SUFFIX) else path + ".json"
-
-
-def _flush(folder: str) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

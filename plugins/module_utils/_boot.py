@@ -16,7 +16,7 @@ import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._journal import Journal, JournalFile
+from ansible_collections.strata.compose.plugins.module_utils._journal import DEGRADED, Journal, JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
 from ansible_collections.strata.compose.plugins.module_utils._output import write_line
@@ -71,6 +71,8 @@ def _settled(state_dir: str, project: str, redactor: Redactor) -> str:
         journal = JournalFile(store.folder).read()
         if journal is None:
             return "was settled meanwhile."
+        if journal.phase == DEGRADED:
+            return "left to the next operation: going back has failed before, so it decides."
         cli = _cli(store, journal)
         if not observe(cli, project).containers:
             return "left to the next operation: this engine has no container of it."

@@ -23,6 +23,9 @@ if t.TYPE_CHECKING:
 COMPONENT = re.compile(r"[a-z0-9]+(?:(?:_|__|-+)[a-z0-9]+)*")
 """A part of an image's name, as far as names of projects go (distribution/reference, `path-component`)."""
 
+MISSING = "no such image"
+"""How the engine says that somebody has removed an image."""
+
 IN_USE = "conflict"
 """How the engine says that a container, be it somebody else's, still needs the last tag of its image."""
 
@@ -38,11 +41,11 @@ def held(cli: Cli, project: str) -> set[str]:
 
 
 def hold(cli: Cli, project: str, images: t.Iterable[str]) -> None:
-    """Tag images by their id, those that are not yet."""
+    """Tag images by their id, those that are not yet. One that somebody has removed cannot be held any more."""
     known = held(cli, project)
     for image in images:
         if _short(image) not in known:
-            cli.docker("tag", image, f"{repository(project)}:{_short(image)}")
+            _tag(cli, image, f"{repository(project)}:{_short(image)}")
 
 
 def release(cli: Cli, project: str, needed: t.Iterable[str]) -> None:
@@ -91,10 +94,17 @@ def tags_as_before(cli: Cli, moved: t.Mapping[str, tuple[str, str]], uncut: t.Co
 
 
 def restore_tags(cli: Cli, tags: t.Mapping[str, str]) -> None:
-    """Give image names back the image that they belong to."""
+    """Give image names back the image that they belong to, unless somebody has removed it."""
     for name, image in tags.items():
         if image:
-            cli.docker("tag", image, with_tag(name))
+            _tag(cli, image, with_tag(name))
+
+
+def _tag(cli: Cli, image: str, name: str) -> None:
+    """Give an image a name, if it is still here."""
+    done = cli.docker("tag", image, name, accept=None)
+    if done.rc and MISSING not in done.error_text.lower():
+        raise failure_of(done)
 
 
 def _short(image: str) -> str:

@@ -21,7 +21,7 @@ from ansible_collections.strata.compose.plugins.module_utils._mounts import Moun
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._release import Part, Release
 
-PREPARE, SWITCH, GATE, BACK = "prepare", "switch", "gate", "roll back"
+PREPARE, SWITCH, GATE, BACK, DEGRADED = "prepare", "switch", "gate", "roll back", "degraded"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Journal:
 
     phase: str
     """`PREPARE` while only image names stand for something else, `SWITCH` while containers are replaced, `GATE` when
-    all are, `BACK` while the earlier release comes back"""
+    all are, `BACK` while the earlier release comes back, `DEGRADED` when that has failed"""
     to: int
     back: int | None
     """the last good release; ``None`` when there is none"""
@@ -87,16 +87,19 @@ class JournalFile:
     def advance(self, journal: Journal, **changes: t.Any) -> Journal:
         """Note a new phase or fact of the switch that is under way.
 
-        On the way back it is noted if it can be: a full disk must not keep the earlier containers from serving.
+        From the way back on it is noted if it can be: a full disk must not keep the earlier containers from serving.
         """
         changed = replace(journal, **changes)
         try:
             self.write(changed)
         except ComposeFailure:
-            if changed.phase != BACK:
+            if changed.phase not in (BACK, DEGRADED):
                 raise
         return changed
 
     def close(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)
+        except OSError as error:
+            raise ComposeFailure(f"{self.path} cannot be removed: {error.strerror}.") from error

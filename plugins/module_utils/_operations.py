@@ -101,6 +101,7 @@ def run(options: Options, redactor: Redactor, check: bool, diff: bool, perform: 
         try:
             settled = _settled(operation)
             result = perform(operation)
+            _closed(operation)
         except ComposeFailure as failure:
             raise _told_whole(failure, settled, operation, actor) from failure
         result = note_owner(options, cli, store, result)
@@ -159,18 +160,21 @@ def _env_files(options: Options, directory: str) -> list[str] | None:
 
 
 def _settled(operation: Operation) -> Result:
-    """Settle what the journal tells of; of an environment that is to be removed, only image names are given back."""
+    """Recover from what the journal tells of, as far as this operation needs it."""
     journal = JournalFile(operation.store.folder).read()
     if journal is None:
         return {}
-    if operation.options["state"] == "absent" and operation.options.get("services") is None:
-        from ansible_collections.strata.compose.plugins.module_utils._images import restore_tags
+    from ansible_collections.strata.compose.plugins.module_utils._recovery import recover
 
-        restore_tags(operation.cli, journal.tags)
-        return {}
-    from ansible_collections.strata.compose.plugins.module_utils._settle import settle
+    return t.cast(Result, recover(operation, journal))
 
-    return {"settled": settle(operation, journal)}
+
+def _closed(operation: Operation) -> None:
+    """Close the journal of what this operation has put an end to."""
+    if os.path.exists(JournalFile(operation.store.folder).path):
+        from ansible_collections.strata.compose.plugins.module_utils._recovery import close_after
+
+        close_after(operation)
 
 
 def _audited(result: Result, operation: Operation, actor: str) -> Result:

@@ -14,7 +14,7 @@ from ansible_collections.strata.compose.plugins.module_utils import _history, _i
 from ansible_collections.strata.compose.plugins.module_utils._digests import digest_if_readable, with_files_as_now
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._inputs import files_of_service
-from ansible_collections.strata.compose.plugins.module_utils._journal import PREPARE, Journal, JournalFile
+from ansible_collections.strata.compose.plugins.module_utils._journal import DEGRADED, PREPARE, Journal, JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
 from ansible_collections.strata.compose.plugins.module_utils._model import is_past
 from ansible_collections.strata.compose.plugins.module_utils._mounts import patterns_of
@@ -37,7 +37,8 @@ def scene(operation: Operation) -> t.Iterator[Scene]:
     """
     store, cli = operation.store, operation.cli
     last = _current(store)
-    target = _target(store, last, operation.options["release"])
+    journal = JournalFile(store.folder).read()
+    target = _target(store, last, operation.options["release"], bool(journal and journal.phase == DEGRADED))
     for each in (last, target):
         learn_secrets(operation.redactor, each, ())
     here = observe(cli, target.project, sorted({*target.image_names, *(made.image for made in target.made.values())}))
@@ -70,7 +71,7 @@ def scene(operation: Operation) -> t.Iterator[Scene]:
 def _noted(operation: Operation, scene: Scene) -> t.Iterator[None]:
     """The journal tells of the image names from before they are moved, so that a kill leaves none astray."""
     journal_file, actor = JournalFile(scene.store.folder), operation.options["actor"] or "unknown"
-    back = scene.last.number if scene.last else None
+    back, earlier = scene.last.number if scene.last else None, journal_file.read()
     journal_file.write(Journal(PREPARE, scene.release.number, back, now(), actor, tags=scene.borrowed_tags))
     try:
         yield
@@ -78,7 +79,10 @@ def _noted(operation: Operation, scene: Scene) -> t.Iterator[None]:
         left = journal_file.read()
         if left is not None and left.phase == PREPARE:
             _images.restore_tags(scene.cli, left.tags)
-            journal_file.close()
+            if earlier:
+                journal_file.write(earlier)
+            else:
+                journal_file.close()
 
 
 def _current(store: ReleaseStore) -> Release:
@@ -93,9 +97,14 @@ def _current(store: ReleaseStore) -> Release:
     return last
 
 
-def _target(store: ReleaseStore, last: Release, number: int | None) -> Release:
-    """The release that was asked for, or the last good one before the current."""
+def _target(store: ReleaseStore, last: Release, number: int | None, is_degraded: bool) -> Release:
+    """The release that was asked for, or the last good one before what is deployed.
+
+    In a degraded environment that is the current one: it does not serve, and what was deployed after it has failed.
+    """
     history = store.history()
+    if number is None and is_degraded:
+        return last
     if number is not None:
         good = _history.good(history)
         if number not in good:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from ansible_collections.strata.compose.plugins.module_utils import _images, _journal, _plan, _record, _step
 from ansible_collections.strata.compose.plugins.module_utils._changes import Seen, facts_of
 from ansible_collections.strata.compose.plugins.module_utils._digests import digest_if_readable, with_files_as_now
-from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, as_failure
 from ansible_collections.strata.compose.plugins.module_utils._journal import Journal, JournalFile, with_inputs
 from ansible_collections.strata.compose.plugins.module_utils._leftovers import remove_leftovers
 from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
@@ -21,7 +21,7 @@ from ansible_collections.strata.compose.plugins.module_utils._snapshot import ob
 from ansible_collections.strata.compose.plugins.module_utils._step import Policy
 from ansible_collections.strata.compose.plugins.module_utils._switch import settle_down, start_and_gate
 from ansible_collections.strata.compose.plugins.module_utils._transaction import Transaction, go_back
-from ansible_collections.strata.compose.plugins.module_utils._undone import degraded
+from ansible_collections.strata.compose.plugins.module_utils._undone import degraded, note_degraded
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
@@ -46,14 +46,20 @@ def _ended(operation: Operation, journal: Journal) -> str:
     if current and current.number == journal.to and journal.back != journal.to:
         journal_file.close()
         return f"{began} after it was committed."
-    scene = _scene(operation, journal)
-    cause = _cause_to_go_back(scene, journal, transaction)
+    scene, cause = _scene(operation, journal)
+    if scene is None:
+        journal_file.close()
+        return f"{began}; there is no release to go on with or to go back to. {cause}"
+    cause = cause or _cause_to_go_back(scene, journal, transaction)
     if cause and current:
         try:
-            go_back(scene, current, journal_file, replace(journal, phase=_journal.BACK), transaction)
-        except ComposeFailure as failure:
+            back = go_back(scene, current, journal_file, replace(journal, phase=_journal.BACK), transaction)
+        except Exception as error:  # Whatever it is, the next operation must not meet it again.
+            note_degraded(journal_file, journal, scene)
             changes = facts_of(before, (), operation.cli)
-            raise degraded(scene, ComposeFailure(f"{began}. {cause}"), failure, changes) from failure
+            raise degraded(scene, ComposeFailure(f"{began}. {cause}"), as_failure(error), changes) from error
+        if back.unrecorded:
+            return f"{began}; release {current.number} serves, but could not be recorded: {back.unrecorded} {cause}"
     journal_file.close()
     if not cause:
         return f"{began}; its containers pass the gate, so it is the current release now."
@@ -68,14 +74,21 @@ def _transaction_of(operation: Operation, journal: Journal) -> Transaction:
     return replace(own, manner=replace(own.manner, **journal.gate))
 
 
-def _scene(operation: Operation, journal: Journal) -> Scene:
-    release = with_inputs(operation.store.load(journal.to), journal)
-    last = operation.store.current()
+def _scene(operation: Operation, journal: Journal) -> tuple[Scene | None, str]:
+    """The scene of the switch, and why its release cannot be used when its record is lost; none without any release."""
+    last, unusable = operation.store.current(), ""
+    try:
+        release = with_inputs(operation.store.load(journal.to), journal)
+    except ComposeFailure as failure:
+        if last is None:
+            return None, failure.message
+        release, unusable = last, failure.message
     for each in (release, last):
         if each:
             learn_secrets(operation.redactor, each, ())
     snapshot = observe(operation.cli, operation.store.project, release.image_names)
-    return Scene(operation.cli, operation.store, last, release, snapshot, Policy(), None, operation.redactor)
+    scene = Scene(operation.cli, operation.store, last, release, snapshot, Policy(), None, operation.redactor)
+    return scene, unusable
 
 
 def _cause_to_go_back(scene: Scene, journal: Journal, transaction: Transaction) -> str:

@@ -82,6 +82,8 @@ class Switched:
     """those that were taken: with what Compose did besides"""
     differences: tuple[str, ...]
     """in what way that is not the plan, a sentence each"""
+    unrecorded: str = ""
+    """why a release that came back could not be written down; it serves all the same"""
 
 
 def carry_out(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -> Switched:
@@ -95,11 +97,12 @@ def carry_out(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -
     scene = replace(scene, release=release)
     journal_file = JournalFile(scene.store.folder)
     transaction.cancellation.touch()
+    earlier = journal_file.read()
     # What image names mean is not compared: those that are borrowed for older images are given back later.
     before = Seen.of(release.project, replace(scene.snapshot, images={}), scene.cli)
     journal = journal_file.write(_opened(scene, steps, transaction))
     if transaction.cancellation.by:
-        raise _not_begun(scene, journal_file, transaction)
+        raise _not_begun(scene, journal_file, earlier, transaction)
     try:
         switched = _switched(scene, steps, journal_file, journal, transaction.manner)
     except Exception as error:  # Whatever it is, the last good release has to serve again.
@@ -108,9 +111,9 @@ def carry_out(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -
     try:
         made = switched.scene.release
         final = _record.committed(switched.scene, made, switched.steps, transaction.began, transaction.author)
+        journal_file.close()
     except ComposeFailure as failure:
         raise _undone.unrecorded(switched.scene, failure, facts_of(before, steps, scene.cli)) from failure
-    journal_file.close()
     return replace(switched, scene=replace(switched.scene, release=final))
 
 
@@ -176,11 +179,16 @@ def _replaced(steps: t.Iterable[Step]) -> tuple[str, ...]:
     return tuple(sorted({step.service for step in steps if step.action in _step.REPLACES}))
 
 
-def _not_begun(scene: Scene, journal_file: JournalFile, transaction: Transaction) -> ComposeFailure:
+def _not_begun(
+    scene: Scene, journal_file: JournalFile, earlier: Journal | None, transaction: Transaction
+) -> ComposeFailure:
     """The failure of a switch that was cancelled when all was ready and no container was touched yet."""
     failure = transaction.cancellation.failure("Nothing was changed.")
     _note(scene, failure, transaction)
-    journal_file.close()
+    if earlier:
+        journal_file.write(earlier)
+    else:
+        journal_file.close()
     return failure
 
 
@@ -202,9 +210,17 @@ def _taken_back(
     try:
         back = go_back(scene, scene.last, journal_file, journal, transaction)
     except Exception as error:  # Told beside the first cause; the journal stays for the next operation.
+        _undone.note_degraded(journal_file, journal, scene)
         return partial(_undone.degraded, scene, cause, as_failure(error))
-    journal_file.close()
-    return partial(_undone.rolled_back, back.scene, cause, number, back.differences)
+    if not back.unrecorded:
+        journal_file.close()
+    return partial(_undone.rolled_back, back.scene, cause, number, (*back.differences, *_warned(back, number)))
+
+
+def _warned(back: Switched, number: int) -> list[str]:
+    if not back.unrecorded:
+        return []
+    return [f"Release {number} serves, but could not be recorded ({back.unrecorded}): the next operation does that."]
 
 
 def _without_return(scene: Scene, cause: ComposeFailure, changes: t.Mapping[str, t.Any]) -> ComposeFailure:
@@ -236,7 +252,10 @@ def go_back(
         _drop_networks_of_failed(scene, journal, last, steps)
         switched = _switched(earlier, steps, journal_file, journal, manner)
     after = scene_of_earlier(switched.scene, switched.scene.release)
-    _record.committed(after, after.release, switched.steps, transaction.began, transaction.author)
+    try:
+        _record.committed(after, after.release, switched.steps, transaction.began, transaction.author)
+    except ComposeFailure as failure:  # It serves: a full disk makes no second failure of that.
+        return replace(switched, scene=after, unrecorded=failure.message)
     return replace(switched, scene=after)
 
 

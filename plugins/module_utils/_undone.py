@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import typing as t
 
-from ansible_collections.strata.compose.plugins.module_utils import _report
+from ansible_collections.strata.compose.plugins.module_utils import _history, _images, _journal, _report
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._journal import Journal, JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
 
@@ -34,18 +36,43 @@ def without_return(scene: Scene, cause: ComposeFailure, has_containers: bool, ch
 
 
 def degraded(scene: Scene, cause: ComposeFailure, second: ComposeFailure, changes: Changes) -> ComposeFailure:
-    """Neither release serves: both causes, and what can be done about it. The scene knows the last good release."""
+    """Neither release serves: both causes, and the ways out. The scene knows the last good release."""
     number = scene.last.number if scene.last else 0
     begin = compose.from_release(scene.release, *(scene.store.path(number, name) for name in ("compose.json", "env")))
     command = shlex.join(["docker", "compose", *begin, "up", "--detach", "--no-build"])
     told = (
         f"Going back to release {number} failed too: {second.message}\n"
-        f"The environment is degraded. Look at it with compose_env_info (gather services, logs). When the cause is "
-        f"gone, deploy again: the next operation goes back first. By hand, `{command}` starts release {number}."
+        f"The environment is degraded: compose_env_info with gather=services,logs shows it, and compose_exec works. "
+        f"Nothing goes back on its own any more. Deploy a release that works with state=present: its own gate decides. "
+        f"state=rolled_back tries release {number} once more{_older(scene, number)}. state=stopped and state=absent "
+        f"need no healthy release. By hand, `{command}` starts release {number}."
     )
     failed = second.facts.get("failed_services")
     facts = {"failed_services_of_roll_back": failed} if failed else {}
     return _failure(scene, cause, changes, told, "degraded", **facts)
+
+
+def _older(scene: Scene, number: int) -> str:
+    """A further way out, where an older release is kept."""
+    try:
+        older = _history.before(scene.store.history(), number)
+    except ComposeFailure:  # A damaged record must not hide the causes.
+        return ""
+    return f", with release={older} an older one" if older else ""
+
+
+def note_degraded(journal_file: JournalFile, journal: Journal, scene: Scene) -> None:
+    """Note that going back has failed, so that the next operation does not try it again before anything else.
+
+    Image names that stand for older images are given back, or stay in the journal until they can be.
+    """
+    with contextlib.suppress(ComposeFailure):  # What cannot be read is written anew.
+        journal = journal_file.read() or journal
+    tags = journal.tags
+    with contextlib.suppress(ComposeFailure):  # The engine may be what has failed.
+        _images.restore_tags(scene.cli, tags)
+        tags = {}
+    journal_file.advance(journal, phase=_journal.DEGRADED, tags=tags)
 
 
 def unrecorded(scene: Scene, cause: ComposeFailure, changes: Changes) -> ComposeFailure:

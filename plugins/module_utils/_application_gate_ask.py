@@ -51,7 +51,7 @@ def ask(release: Release, watched: t.Collection[str], manner: Manner, cli: Cli, 
 
     Raises `ComposeFailure` for the first that does not pass.
     """
-    asking, snapshot = Asking(release, manner, cli, deadline), observe(cli, release.project)
+    asking, snapshot = Asking(release, manner, cli, deadline), observe(cli.until(deadline), release.project)
     for question in release.gate:
         container = _container(snapshot, question)
         if question["service"] and container is None and question["service"] not in watched:

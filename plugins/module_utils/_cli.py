@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import json
 import os
@@ -17,6 +18,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.strata.compose.plugins.module_utils import _engine_questions
 from ansible_collections.strata.compose.plugins.module_utils._allow_list import ALLOWED
 from ansible_collections.strata.compose.plugins.module_utils._compose_warnings import warnings_in
 from ansible_collections.strata.compose.plugins.module_utils._engine_capabilities import Capabilities
@@ -65,6 +67,8 @@ class Cli:
         self.timeout = timeout
         self.deadline: float | None = None
         """monotonic time at which no process may be at work any more; see `bounded`"""
+        self.answers_until: float | None = None
+        """the monotonic time until which its questions have to be answered, if there is one"""
         self.compose_version: str | None = None
         """as a record tells it of the same program, so that it need not be asked"""
         self.warnings: dict[str, None] = {}
@@ -85,6 +89,45 @@ class Cli:
         if b"level=warning" in completed.errors:
             self.warnings.update(dict.fromkeys(warnings_in(completed.error_text)))
         return completed
+
+    def until(self, deadline: float) -> Cli:
+        """The same, with questions to the engine that wait no longer than to a monotonic time."""
+        found = copy.copy(self)
+        found.answers_until = deadline
+        return found
+
+    def _limit(self, argv: t.Sequence[str], timeout: float | None = None) -> float:
+        """Seconds that a process may take, by itself and in what is left of the whole; see `bounded`."""
+        seconds = timeout or self._limit_of_its_kind(argv)
+        return seconds if self.deadline is None else min(seconds, max(0.001, self.deadline - time.monotonic()))
+
+    def _limit_of_its_kind(self, argv: t.Sequence[str]) -> float:
+        if not _engine_questions.is_question(argv):
+            return self.timeout
+        left = float("inf") if self.answers_until is None else self.answers_until - time.monotonic()
+        return min(self.timeout, _engine_questions.LIMIT, max(_engine_questions.LAST_LOOK, left))
+
+    def silence(self) -> str:
+        """What is told of the engine when it does not answer even now; empty when it does."""
+        argv = ("docker", "version", "--format", "{{.Server.Version}}")
+        try:
+            self.run(argv, timeout=_engine_questions.SECOND_QUESTION, accept=None)
+        except ComposeFailure as failure:
+            return failure.message
+        return ""
+
+    def _late(self, argv: t.Sequence[str], seconds: float) -> ComposeFailure:
+        """The failure of a process whose time is over."""
+        if _engine_questions.is_question(argv):
+            from ansible_collections.strata.compose.plugins.module_utils._endpoint import address
+
+            message = _engine_questions.unanswered(address(self), _shown(argv), seconds)
+        else:
+            option = "command_timeout" if seconds == self.timeout else "the timeout"
+            message = f"`{_shown(argv)}` was ended after {seconds:g} s without a result. " + (
+                self.silence() or f"Raise {option} if it needs longer."
+            )
+        return ComposeFailure(message, error_kind="timeout")
 
     @functools.cached_property
     def capabilities(self) -> Capabilities:
@@ -116,10 +159,10 @@ class Cli:
         Raises `ComposeFailure` when the program is missing, takes longer than ``timeout`` seconds, or fails.
         """
         with _ended_on_failure(self._started(argv, stdin, variables or {}, into or PIPES)) as process:
-            seconds = self._seconds(timeout)
+            seconds = self._limit(argv, timeout)
             if into and not isinstance(stdin, bytes):
                 _sleep_until_end(process, seconds)
-            completed = _collected(process, argv, stdin if isinstance(stdin, bytes) else None, seconds)
+            completed = self._collected(process, argv, stdin if isinstance(stdin, bytes) else None, seconds)
         if accept is not None and completed.rc not in accept:
             raise failure_of(completed)
         return completed
@@ -132,7 +175,7 @@ class Cli:
         argvs = [("docker", *arguments) for arguments in commands]
         with contextlib.ExitStack() as stack:
             processes = [stack.enter_context(_ended_on_failure(self._started(each, None, {}, PIPES))) for each in argvs]
-            return [_collected(*each, None, self._seconds(None)) for each in zip(processes, argvs)]
+            return [self._collected(*each, None, self._limit(each[1])) for each in zip(processes, argvs)]
 
     @contextlib.contextmanager
     def bounded(self, seconds: float | None) -> t.Iterator[None]:
@@ -150,10 +193,16 @@ class Cli:
         """A block whose processes have their own time, however late it is."""
         return self.bounded(None)
 
-    def _seconds(self, timeout: float | None) -> float:
-        """The seconds that the next process may take."""
-        seconds = timeout or self.timeout
-        return seconds if self.deadline is None else min(seconds, max(0.001, self.deadline - time.monotonic()))
+    def _collected(
+        self, process: subprocess.Popen[bytes], argv: t.Sequence[str], stdin: bytes | None, seconds: float
+    ) -> Completed:
+        """What the process leaves; raises `ComposeFailure` when it takes longer than ``seconds``."""
+        try:
+            output, errors = process.communicate(stdin, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            raise self._late(argv, seconds) from None
+        return Completed(tuple(argv), process.returncode, output or b"", errors or b"")
 
     def _started(
         self,
@@ -223,20 +272,6 @@ def _ended_on_failure(process: subprocess.Popen[bytes]) -> t.Iterator[subprocess
         if process.returncode is None:
             _end(process)
         raise
-
-
-def _collected(
-    process: subprocess.Popen[bytes], argv: t.Sequence[str], stdin: bytes | None, seconds: float
-) -> Completed:
-    """What the process leaves; raises `ComposeFailure` when it takes longer than ``seconds``."""
-    try:
-        output, errors = process.communicate(stdin, timeout=seconds)
-    except subprocess.TimeoutExpired:
-        raise ComposeFailure(
-            f"`{_shown(argv)}` was ended after {seconds:g} s without a result: raise the timeout if it needs longer.",
-            error_kind="timeout",
-        ) from None
-    return Completed(tuple(argv), process.returncode, output or b"", errors or b"")
 
 
 def _sleep_until_end(process: subprocess.Popen[bytes], seconds: float) -> None:

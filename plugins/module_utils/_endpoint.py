@@ -16,8 +16,19 @@ def is_local(cli: Cli) -> bool:
 
     A CLI that knows no contexts, as Podman's, is local unless ``DOCKER_HOST`` says otherwise.
     """
-    host = cli.environment.get("DOCKER_HOST", "")
-    if not host:
-        answer = cli.docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}", accept=None)
-        host = answer.text.strip() if answer.rc == 0 else ""
+    host = _host(cli)
     return not host or host.startswith("unix:")
+
+
+def address(cli: Cli) -> str:
+    """Where the engine listens, for a message."""
+    return _host(cli) or "the CLI's own address"
+
+
+def _host(cli: Cli) -> str:
+    """The address by ``DOCKER_HOST`` or by the context, for which no engine is asked; empty where none is known."""
+    host = cli.environment.get("DOCKER_HOST", "")
+    if host:
+        return host
+    answer = cli.docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}", accept=None)
+    return answer.text.strip() if answer.rc == 0 else ""

@@ -177,9 +177,9 @@ def _told_late(session: Session, failure: ComposeFailure, end: t.Callable[[], st
     """The failure of a command whose time is over, once it has been ended; other failures as they are."""
     if failure.facts.get("error_kind") != "timeout":
         return failure
-    message = (
-        f"service {session.command.service}: the command did not end within {session.options['timeout']} s. "
-        f"{end()} Raise timeout if it needs longer."
+    silence = session.cli.silence()
+    message = f"service {session.command.service}: the command did not end within {session.options['timeout']} s. " + (
+        f"What became of it is not known: {silence}" if silence else f"{end()} Raise timeout if it needs longer."
     )
     changed = not session.command.read_only
     return ComposeFailure(message, **{**session.facts(None), "changed": changed, "error_kind": "timeout"})

@@ -35,7 +35,9 @@ def await_fresh(release: Release, started: t.Collection[str], manner: Manner, cl
     services = dependents(release.model, started)
     if not services:
         return
-    deadline, snapshot = time.monotonic() + manner.wait_timeout, observe(cli, release.project)
+    deadline = time.monotonic() + manner.wait_timeout
+    looking = cli.until(deadline)
+    snapshot = observe(looking, release.project)
     waiting = {each.id: _last(each) for each in snapshot.containers if _is_judged(each, services)}
     while True:
         for each in [one for one in snapshot.containers if one.id in waiting]:
@@ -49,7 +51,7 @@ def await_fresh(release: Release, started: t.Collection[str], manner: Manner, cl
         if time.monotonic() > deadline:
             raise _failure(release.model, stale, started, manner, cli)
         time.sleep(PAUSE)
-        snapshot = look_again(cli, release.project, snapshot)
+        snapshot = look_again(looking, release.project, snapshot)
 
 
 def dependents(model: t.Mapping[str, t.Any], started: t.Collection[str]) -> set[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.strata.compose.plugins.module_utils import _health
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._health import Try
 from ansible_collections.strata.compose.plugins.module_utils._model import is_awaited, may_complete
 
@@ -23,6 +24,8 @@ LOOPS = 5
 the engine doubles its delay from 0.1 s, so they come within about 3 s of the process's own time."""
 
 LOG_LINES = 20
+LOG_TIMEOUT = 10.0
+"""Seconds for the engine to give them."""
 
 GOOD, WAITING = "good", "waiting"
 
@@ -167,8 +170,15 @@ def told_failures(cli: Cli, causes: t.Mapping[Container, str]) -> list[dict[str,
 
 
 def log_tail(cli: Cli, container: str) -> list[str]:
-    """The last lines that a container wrote, both streams in the order of their time."""
-    told = cli.docker("logs", "--timestamps", "--tail", str(LOG_LINES), container, accept=None)
+    """The last lines that a container wrote, both streams in the order of their time.
+
+    They are told beside a cause, which an engine that does not answer any more must not hide.
+    """
+    argv = ("logs", "--timestamps", "--tail", str(LOG_LINES), container)
+    try:
+        told = cli.docker(*argv, timeout=LOG_TIMEOUT, accept=None)
+    except ComposeFailure as failure:
+        return [f"(the log cannot be read: {failure.message})"]
     both = [line for text in (told.text, told.error_text) for line in text.splitlines() if line.strip()]
     return [line.partition(" ")[2] for line in sorted(both)][-LOG_LINES:]
 

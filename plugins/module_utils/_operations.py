@@ -104,11 +104,20 @@ def run(options: Options, redactor: Redactor, check: bool, diff: bool, perform: 
             _closed(operation)
         except ComposeFailure as failure:
             raise _told_whole(failure, settled, operation, actor) from failure
-        result = note_owner(options, cli, store, result)
+        result = _with_owner(options, cli, store, result)
     warnings = list(dict.fromkeys((*result.get("warnings", ()), *cli.warnings)))
     warned = {"warnings": warnings} if warnings else {}
     changed = result["changed"] or bool(settled)
     return _audited({**result, **settled, **warned, "changed": changed}, operation, actor)
+
+
+def _with_owner(options: Options, cli: Cli, store: ReleaseStore, result: Result) -> Result:
+    """The result, after which it is noted whose the project is. What is done is done, also when the engine is gone."""
+    try:
+        return note_owner(options, cli, store, result)
+    except ComposeFailure as failure:
+        told = f"Whose project {store.project} is could not be noted: {failure.message}"
+        return {**result, "warnings": [*result.get("warnings", ()), told]}
 
 
 def _required_own(options: Options, cli: Cli, store: ReleaseStore) -> str:

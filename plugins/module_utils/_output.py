@@ -77,8 +77,16 @@ class Output:
             if not _is_text(content):
                 found[f"{name}_base64"] = base64.b64encode(content).decode()
             if is_long:
-                found[f"{name}_file"] = _kept(stream, f"{path}.{name}")
+                found.update(_told_kept(stream, f"{path}.{name}", f"{name}_file", found.get("warnings", [])))
         return found
+
+
+def _told_kept(stream: t.IO[bytes], path: str, key: str, warnings: list[str]) -> dict[str, t.Any]:
+    """Where a whole stream is kept. The command has run, so a full disk makes no failure of it, but a warning."""
+    try:
+        return {key: _kept(stream, path)}
+    except ComposeFailure as failure:
+        return {"warnings": [*warnings, f"The result has only the end of the command's output: {failure.message}"]}
 
 
 @contextlib.contextmanager
@@ -120,16 +128,16 @@ def _is_text(content: bytes) -> bool:
 
 def _kept(stream: t.IO[bytes], path: str) -> str:
     """Copy the whole stream to a file for the owner only, and remove the oldest ones of its folder."""
-    replace_file(path, b"")
-    stream.seek(0)
     try:
+        replace_file(path, b"")
+        stream.seek(0)
         with open(path, "r+b") as file:
             shutil.copyfileobj(stream, file, 1 << 20)
         prune(os.path.dirname(path))
     except OSError as error:
-        raise ComposeFailure(
-            f"the output of the command could not be kept in {path}: {error.strerror}. The command itself has run."
-        ) from error
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        raise ComposeFailure(f"{path} cannot be written: {error.strerror}.") from error
     return path
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -180,7 +181,10 @@ def _append(folder: str, entry: t.Mapping[str, t.Any]) -> None:
     line = json.dumps({"time": now(), **entry}, sort_keys=True) + "\n"
     handle = os.open(os.path.join(folder, "audit.log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        os.write(handle, line.encode())
+        length = os.lseek(handle, 0, os.SEEK_END)
+        if os.write(handle, line.encode()) < len(line.encode()):
+            os.ftruncate(handle, length)  # A part of a line would spoil the next one.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     finally:
         os.close(handle)
 

@@ -161,8 +161,8 @@ def bring_up(
     waits (docker/compose#10596), so it creates the containers and we decide what starts when.
     """
     watch, deadline = Watch(manner.stable_for, stays=manner.stays), time.monotonic() + manner.wait_timeout
-    waiting = set(to_start)
-    snapshot = observe(cli, release.project)
+    waiting, looking = set(to_start), cli.until(deadline)
+    snapshot = observe(looking, release.project)
     while True:
         if failure := manner.cancelled():
             raise failure
@@ -181,7 +181,7 @@ def bring_up(
             _fail_on_time(release, snapshot, verdicts, waiting, manner, cli)
         else:
             time.sleep(POLL)
-        snapshot = look_again(cli, release.project, snapshot)
+        snapshot = look_again(looking, release.project, snapshot)
 
 
 def start(release: Release, services: t.Collection[str], cli: Cli) -> None:

@@ -106,7 +106,7 @@ def carry_out(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -
     try:
         switched = _switched(scene, steps, journal_file, journal, transaction.manner)
     except Exception as error:  # Whatever it is, the last good release has to serve again.
-        cause = _taken_back(scene, as_failure(error), journal_file, journal, transaction)
+        cause = _taken_back(scene, steps, as_failure(error), journal_file, journal, transaction)
         raise cause(facts_of(before, steps, scene.cli)) from error
     try:
         made = switched.scene.release
@@ -141,7 +141,12 @@ def _opened(scene: Scene, steps: t.Sequence[Step], transaction: Transaction) -> 
 
 
 def _switched(
-    scene: Scene, steps: t.Sequence[Step], journal_file: JournalFile, journal: Journal, manner: Manner
+    scene: Scene,
+    steps: t.Sequence[Step],
+    journal_file: JournalFile,
+    journal: Journal,
+    manner: Manner,
+    others: t.Collection[str] = (),
 ) -> Switched:
     """Replace containers, note which, start them and wait for the gate.
 
@@ -157,7 +162,7 @@ def _switched(
     ids = {name: [each.id for each in snapshot.of(name)] for name in snapshot.services}
     inputs = {name: inputs_of(part) for name, part in scene.release.parts.items() if name in replaced}
     journal_file.advance(journal, phase=phase, containers=ids, inputs=inputs, services=tuple(sorted(replaced)))
-    start_and_gate(scene.release, taken, manner, scene.cli)
+    start_and_gate(scene.release, taken, manner, scene.cli, others)
     after = scene.looked_at_again()
     return Switched(after, taken, tuple(_deed.differences(scene.snapshot, after.snapshot, steps)))
 
@@ -199,7 +204,12 @@ def _note(scene: Scene, cause: ComposeFailure, transaction: Transaction) -> None
 
 
 def _taken_back(
-    scene: Scene, cause: ComposeFailure, journal_file: JournalFile, journal: Journal, transaction: Transaction
+    scene: Scene,
+    steps: t.Sequence[Step],
+    cause: ComposeFailure,
+    journal_file: JournalFile,
+    journal: Journal,
+    transaction: Transaction,
 ) -> t.Callable[[t.Mapping[str, t.Any]], ComposeFailure]:
     """What makes the failure to tell of what has changed, after the last good release was brought back or not."""
     _note(scene, cause, transaction)
@@ -208,7 +218,7 @@ def _taken_back(
         return partial(_without_return, scene, cause)
     journal, number = journal_file.advance(journal, phase=_journal.BACK), scene.last.number
     try:
-        back = go_back(scene, scene.last, journal_file, journal, transaction)
+        back = go_back(scene, scene.last, journal_file, journal, transaction, {step.service for step in steps})
     except Exception as error:  # Told beside the first cause; the journal stays for the next operation.
         _undone.note_degraded(journal_file, journal, scene)
         return partial(_undone.degraded, scene, cause, as_failure(error))
@@ -232,11 +242,17 @@ def _without_return(scene: Scene, cause: ComposeFailure, changes: t.Mapping[str,
 
 
 def go_back(
-    scene: Scene, last: Release, journal_file: JournalFile, journal: Journal, transaction: Transaction
+    scene: Scene,
+    last: Release,
+    journal_file: JournalFile,
+    journal: Journal,
+    transaction: Transaction,
+    touched: t.Collection[str] = (),
 ) -> Switched:
     """Bring the last good release back by the same steps that bring any other.
 
-    Its files may be those of the release that failed: what its containers get now is what is recorded of them.
+    Its files may be those of the release that failed: what its containers get now is what is recorded of them. What the
+    switch has ``touched``, such as restarted, passes the gate too, also where it is what the last good release made.
     """
     remove_leftovers(last.project, scene.cli)
     now_running = replace(scene, release=last).looked_at_again()
@@ -250,7 +266,7 @@ def go_back(
     manner = replace(transaction.manner, cancelled=lambda: None, init=uncut)
     with _images.tags_as_before(scene.cli, moved, contextlib.nullcontext()):
         _drop_networks_of_failed(scene, journal, last, steps)
-        switched = _switched(earlier, steps, journal_file, journal, manner)
+        switched = _switched(earlier, steps, journal_file, journal, manner, set(touched) & set(last.parts))
     after = scene_of_earlier(switched.scene, switched.scene.release)
     try:
         _record.committed(after, after.release, switched.steps, transaction.began, transaction.author)

@@ -64,6 +64,8 @@ options:
     description:
       - Seconds after which a single call of the Docker CLI, such as a pull or a build, is ended as failed. Choose
         more for images that take longer.
+      - Questions to the engine, such as what runs, end after 60 seconds at most, and within a gate when its time is
+        over. An engine that does not answer is told as such.
     type: int
     default: 1800
 """

@@ -56,6 +56,10 @@ options:
       - V(rolled_back) brings back the release that the current one replaced, or O(release). It needs no registry. A
         release keeps no files that its services mount, so its containers get those that are there now. Put the old
         ones back first where they matter.
+      - When an environment is degraded (RV(state)), nothing goes back on its own any more. V(present) and V(restarted)
+        go forward to what the layers say, and their own gate decides. V(rolled_back) tries the last good release once
+        more, or goes to O(release). V(started) starts what is there and judges that. V(stopped) and V(absent) need no
+        release that works, also after a deployment that was cut off.
     type: str
     choices: [present, absent, started, stopped, restarted, built, pulled, rolled_back]
     default: present
@@ -201,7 +205,8 @@ options:
   release:
     description:
       - With O(state=rolled_back), the number of the release to go back to. By default the one that the current release
-        replaced; one that a roll back has left, or that failed, is only gone to when its number is given.
+        replaced; one that a roll back has left, or that failed, is only gone to when its number is given. In a degraded
+        environment it is the current release, which is tried once more.
     type: int
   keep_releases:
     description:
@@ -374,8 +379,8 @@ failed_gate:
 state:
   description:
     - What a switch that failed has left. With V(rolled_back) the last good release serves again. With V(failed) there
-      was none to go back to, and the containers are kept for a look at them. With V(degraded) going back failed too,
-      and the next operation tries that first. With V(unrecorded) the new release passed the gate and serves, but could
+      was none to go back to, and the containers are kept for a look at them. With V(degraded) going back failed too;
+      nothing goes back on its own any more, and the message has the ways out. With V(unrecorded) the new release passed the gate and serves, but could
       not be written down, which the next operation does.
   returned: failure of the switch
   type: str
@@ -419,7 +424,7 @@ inputs:
 error_kind:
   description:
     - V(locked) when another operation is at work on the project, V(cancelled) after SIGTERM or SIGINT, V(timeout) when
-      a call of the Docker CLI took longer than O(command_timeout).
+      a call of the Docker CLI took longer than O(command_timeout), or the engine did not answer a question in time.
     - V(init_missing) when the init phase has not succeeded for what is about to be deployed, see O(require_init).
   returned: failure of one of these kinds
   type: str

@@ -224,7 +224,7 @@ undefined:
   type: list
   elements: str
 error_kind:
-  description: V(timeout) when a call of the Docker CLI took longer than O(command_timeout).
+  description: V(timeout) when the engine did not answer in time.
   returned: failure of this kind
   type: str
 rc:

@@ -287,7 +287,7 @@ error_kind:
   description:
     - V(not_running) when there was no container to run in, V(command_failed) when the command ended with a wrong exit
       code or could not be executed, V(timeout) when it took longer than O(timeout), or another call of the Docker CLI
-      longer than O(command_timeout).
+      longer than O(command_timeout), or the engine did not answer a question in time.
   returned: failure of one of these kinds
   type: str
   sample: command_failed

@@ -397,6 +397,20 @@ def test_long_output_goes_to_the_host(deployed: Environment) -> None:
     assert "stderr_file" not in told.result
 
 
+@pytest.mark.parametrize("code", [0, 7])
+def test_output_that_no_disk_can_keep_hides_no_result(deployed: Environment, code: int) -> None:
+    """A file in the place of the folder stands for a full disk: nothing can be written there."""
+    (deployed.state_dir / deployed.project / "output").write_text("")
+    script = f"i=0; while [ $i -lt 400 ]; do echo line $i; i=$((i+1)); done; exit {code}"
+    told = run(deployed, argv=["sh", "-c", script], max_output=100)
+    assert told.failed == bool(code)
+    assert (told.changed, told.result["rc"]) == (True, code)
+    assert told.result["stdout"].endswith("line 399\n")
+    assert "stdout_file" not in told.result
+    (warning,) = told.result["warnings"]
+    assert "only the end of the command's output" in warning
+
+
 def test_much_output_takes_little_memory(deployed: Environment) -> None:
     told = done(deployed, argv=["sh", "-c", "yes 0123456789abcde | head -c 300000000"], max_output=16)
     kept = Path(told.result["stdout_file"])

@@ -87,13 +87,13 @@ class JournalFile:
     def advance(self, journal: Journal, **changes: t.Any) -> Journal:
         """Note a new phase or fact of the switch that is under way.
 
-        From the way back on it is noted if it can be: a full disk must not keep the earlier containers from serving.
+        On the way back it is noted if it can be: a full disk must not keep the earlier containers from serving.
         """
         changed = replace(journal, **changes)
         try:
             self.write(changed)
         except ComposeFailure:
-            if changed.phase not in (BACK, DEGRADED):
+            if changed.phase != BACK:
                 raise
         return changed
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import typing as t
+from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _history, _images, _journal, _report
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
@@ -64,7 +65,8 @@ def _older(scene: Scene, number: int) -> str:
 def note_degraded(journal_file: JournalFile, journal: Journal, scene: Scene) -> None:
     """Note that going back has failed, so that the next operation does not try it again before anything else.
 
-    Image names that stand for older images are given back, or stay in the journal until they can be.
+    Image names that stand for older images are given back, or stay in the journal until they can be. Where the disk is
+    too full to note it, the journal goes: it would make the next operation go back again.
     """
     with contextlib.suppress(ComposeFailure):  # What cannot be read is written anew.
         journal = journal_file.read() or journal
@@ -72,7 +74,12 @@ def note_degraded(journal_file: JournalFile, journal: Journal, scene: Scene) -> 
     with contextlib.suppress(ComposeFailure):  # The engine may be what has failed.
         _images.restore_tags(scene.cli, tags)
         tags = {}
-    journal_file.advance(journal, phase=_journal.DEGRADED, tags=tags)
+    try:
+        journal_file.write(replace(journal, phase=_journal.DEGRADED, tags=tags))
+    except ComposeFailure:
+        if not tags:
+            with contextlib.suppress(ComposeFailure):  # A disk that nothing can be written to is told at the next try.
+                journal_file.close()
 
 
 def unrecorded(scene: Scene, cause: ComposeFailure, changes: Changes) -> ComposeFailure:

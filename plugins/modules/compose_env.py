@@ -380,8 +380,8 @@ state:
   description:
     - What a switch that failed has left. With V(rolled_back) the last good release serves again. With V(failed) there
       was none to go back to, and the containers are kept for a look at them. With V(degraded) going back failed too;
-      nothing goes back on its own any more, and the message has the ways out. With V(unrecorded) the new release passed the gate and serves, but could
-      not be written down, which the next operation does.
+      nothing goes back on its own any more, and the message has the ways out. With V(unrecorded) the new release passed
+      the gate and serves, but could not be written down, which the next operation does.
   returned: failure of the switch
   type: str
   sample: rolled_back

@@ -408,7 +408,7 @@ def test_output_that_no_disk_can_keep_hides_no_result(deployed: Environment, cod
     assert told.result["stdout"].endswith("line 399\n")
     assert "stdout_file" not in told.result
     (warning,) = told.result["warnings"]
-    assert "only the end of the command's output" in warning
+    assert "only the end of the command's output" in str(warning)
 
 
 def test_much_output_takes_little_memory(deployed: Environment) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.strata.compose.plugins.module_utils import _boot
 
 from tests.integration.conftest import IMAGE, Environment, Outcome, process, service
 from tests.integration.test_compose_init import init, project, runs, succeed
@@ -306,12 +307,21 @@ def small_disk(serving: Environment) -> Iterator[Path]:
     if os.geteuid():
         pytest.skip("only root can mount a disk")
     folder = serving.state_dir
-    for entry in ("absent",):
-        serving.deploy(state=entry)
+    serving.deploy(state="absent")
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=True)
     serving.deploy()
     yield folder / "filler"
     subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_nothing_goes_back_at_boot_when_that_has_failed(
+    degraded: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = degraded.ids()
+    assert _boot.main(["settle", str(degraded.state_dir)]) == 0
+    assert "going back has failed before" in capsys.readouterr().out
+    assert degraded.ids() == before
+    assert lock_of(degraded)["journal"]["phase"] == "degraded"
 
 
 def fill(filler: Path) -> None:
@@ -350,7 +360,7 @@ def test_full_disk_and_a_release_that_cannot_come_back(serving: Environment, sma
     migrate(serving, "2")
     assert '"degraded"' in fill_within_the_gate(serving, small_disk, release("two", "2", "sleep 1; exit 3"))
     assert not process("compose_exec", serving.options("compose_exec", {"service": "idle", "argv": ["true"]})).failed
-    serving.deploy(state="stopped")
+    assert serving.run("compose_env_info", gather=["services", "logs"]).result["services"]
     small_disk.unlink()
     serving.write("compose.yml", release("three", "2"))
     serving.deploy()

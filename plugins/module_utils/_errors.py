@@ -18,9 +18,6 @@ if t.TYPE_CHECKING:
 HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 """What Ansible itself puts in the place of an option that is not to be logged."""
 
-NAMES = ("project", "environment")
-"""Keys of a result that name what it is about; playbooks build paths from them."""
-
 
 class ComposeFailure(Exception):
     """An operation that cannot be done or was not done.
@@ -67,9 +64,8 @@ def told_as_module_result(
     """
 
     def tell(result: dict[str, t.Any]) -> None:
-        module.params.update(_masked_options(module.params, redactor))
-        told = {**_masked(result, redactor), **{key: result[key] for key in plain if key in result}}
-        for warning in told.pop("warnings", ()):
+        told = {**_masked(module, result, redactor), **{key: result[key] for key in plain if key in result}}
+        for warning in (*told.pop("warnings", ()), *redactor.warnings()):
             module.warn(warning)
         module.exit_json(**told)
 
@@ -80,8 +76,10 @@ def told_as_module_result(
         told: dict[str, t.Any] = {"changed": False, **failure.facts, "msg": failure.message}
     except Exception as error:
         told = _unforeseen(error)
-    module.params.update(_masked_options(module.params, redactor))
-    module.fail_json(**{"exception": None, **_masked(told, redactor)})
+    masked = _masked(module, told, redactor)
+    for warning in redactor.warnings():
+        module.warn(warning)
+    module.fail_json(**{"exception": None, **masked})
 
 
 def _unforeseen(error: Exception) -> dict[str, t.Any]:
@@ -93,12 +91,14 @@ def _unforeseen(error: Exception) -> dict[str, t.Any]:
     return {"msg": message, "exception": "".join(traceback.format_exception(type(error), error, error.__traceback__))}
 
 
-def _masked(told: dict[str, t.Any], redactor: Redactor) -> dict[str, t.Any]:
-    """What leaves the host. The environment's name is no secret, also where a password is the same word."""
+def _masked(module: AnsibleModule, told: dict[str, t.Any], redactor: Redactor) -> dict[str, t.Any]:
+    """What leaves the host: a result, masked, and the module's options, masked in place.
+
+    What they name is public, and is not masked in messages either.
+    """
+    from ansible_collections.strata.compose.plugins.module_utils._result_fields import names_in
+
+    redactor.publish(names_in({**module.params, **told}))
+    module.params.update(redactor.mask(module.params))
     masked: dict[str, t.Any] = redactor.mask(told)
-    return {**masked, **{key: told[key] for key in NAMES if key in told}}
-
-
-def _masked_options(options: dict[str, t.Any], redactor: Redactor) -> dict[str, t.Any]:
-    masked: dict[str, t.Any] = redactor.mask({key: each for key, each in options.items() if key not in NAMES})
     return masked

@@ -151,6 +151,7 @@ def find_by_name(options: Options, redactor: Redactor) -> tuple[Cli, ReleaseStor
     """CLI and releases of an environment whose files may be gone."""
     directory = os.path.abspath(options["project_dir"])
     identity = identify({**options, "env_files": _env_files(options, directory)})
+    redactor.publish((identity.name, options["environment"], directory))
     redactor.learn(secrets_of(identity.variables))
     store = ReleaseStore(state_dir_of(options), identity.name)
     learn_generated(redactor, store.folder)

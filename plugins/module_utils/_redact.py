@@ -9,7 +9,7 @@ import hashlib
 import re
 import typing as t
 
-from ansible_collections.strata.compose.plugins.module_utils import _spelling
+from ansible_collections.strata.compose.plugins.module_utils import _result_fields, _spelling
 
 SECRET_NAME = re.compile(
     r"PASSWORD|PASSWD|PASSPHRASE|PASSCODE|SECRET(?!AR)|(?<!MAX_)TOKEN(?!I[SZ])|CREDENTIAL|CREDS|BASIC_?AUTH"
@@ -49,11 +49,14 @@ ASSIGNMENT = re.compile(
 TOLD_OTHERWISE = re.compile(r"['\"]?(sha256:|\*{4}|\$[\w{])")
 """What stands where a secret would: a fingerprint, a mask, the name of a variable."""
 
-SHORTEST = 4
-"""Shorter values are masked where they stand alone, but not inside longer texts: that would mask half of every log.
+SHORTEST = 6
+"""Shorter values are masked where a value stands alone, but not in free text: that would mask half of every log.
 
 They hide nothing either: so few characters are tried out faster than read.
 """
+
+SHORTEST_LINE = 4
+"""Characters of a line of a longer secret that is masked in free text."""
 
 LONGEST_WHOLE = 1 << 12
 """Characters; of a longer secret the lines are known, in parts of this length, and not the whole."""
@@ -65,6 +68,14 @@ CUT_TEXTS = 200
 """Characters; shorter texts were not cut, and many a name begins as a password does."""
 
 MASK = "********"
+
+COMMON = (
+    "password passwd passphrase secret secrets sha256 service services container containers running healthy unhealthy "
+    "starting restarting exited stopped started created removed recreate changed failed failure health check database "
+    "release rolled back deploy deployment project environment network volume image variable message warning compose "
+    "docker postgres postgresql localhost default latest"
+)
+"""Words of which messages consist."""
 
 
 def fingerprint(value: str) -> str:
@@ -78,11 +89,11 @@ def is_secret_name(name: str) -> bool:
     return SECRET_NAME.search(words) is not None and DESCRIBES_SECRET.search(words) is None
 
 
-def secrets_of(variables: t.Mapping[str, str | None]) -> set[str]:
-    """The secret values among variables: those with a secret's name, and the passwords in addresses."""
-    named = {value for name, value in variables.items() if value and is_secret_name(name)}
-    within = {match for value in variables.values() if value for match in passwords_in(value)}
-    return {value for value in named | within if value.lower() not in PUBLIC_VALUES}
+def secrets_of(variables: t.Mapping[str, str | None]) -> dict[str, str]:
+    """The secret values among variables, each with its variable: with a secret's name, and passwords in addresses."""
+    named = {value: name for name, value in variables.items() if value and is_secret_name(name)}
+    within = {match: name for name, value in variables.items() if value for match in passwords_in(value)}
+    return {value: name for value, name in {**within, **named}.items() if value.lower() not in PUBLIC_VALUES}
 
 
 def passwords_in(value: str) -> set[str]:
@@ -98,71 +109,109 @@ def _decoded(password: str) -> str:
 
 
 class Redactor:
-    """Knows secret values and masks them in whatever is about to leave the host."""
+    """Knows secret values and masks them in whatever is about to leave the host.
+
+    Names are never masked, whatever the secrets are: not where a name stands in a result, and not in free text where
+    a secret is a part of a name that is public anyway. It would only tell the secret.
+    """
 
     def __init__(self) -> None:
-        self._secrets: set[str] = set()
+        self._secrets: dict[str, str] = {}
+        self._public = COMMON
+        self._anchors: dict[str, str] = {}
         self._literals: set[str] = set()
         self._pieces: set[str] = set()
-        self._anchors: dict[str, str] = {}
-        self._patterns: dict[str, re.Pattern[str]] = {}
+        self._needles: dict[str, _spelling.Needles] = {}
+        self._unread = False
 
-    def learn(self, secrets: t.Iterable[str]) -> None:
-        """Add values that must not be told."""
+    def learn(self, secrets: t.Iterable[str] | t.Mapping[str, str]) -> None:
+        """Add values that must not be told; a mapping names the variable of each."""
+        names = secrets if isinstance(secrets, t.Mapping) else {}
         for secret in secrets:
-            stripped = secret.strip()
-            if not stripped or secret in self._secrets:
-                continue
-            self._secrets |= {secret, stripped}
-            # The base64 of its lines is within that of the whole.
-            self._pieces |= _spelling.base64_pieces(stripped) if len(stripped) >= SHORTEST else set()
-            for part in _parts(secret, stripped):
-                self._anchors[part] = _spelling.anchor_of(part)
-                self._literals |= _spelling.hexadecimals(part)
+            for each in (secret, secret.strip()):
+                if each.strip() and not self._secrets.get(each):
+                    self._secrets[each] = names.get(secret, "")
+                    self._unread = True
+
+    def publish(self, names: t.Iterable[str]) -> None:
+        """Add names that are public: of services, images, databases, and the like."""
+        further = [each for each in dict.fromkeys(names) if each not in self._public]
+        if further:
+            self._public = "\n".join((self._public, *further))
+            self._unread = True
+
+    def warnings(self) -> list[str]:
+        """What cannot be masked in free text, by the names of its variables."""
+        named = {secret: name for secret, name in self._secrets.items() if name and secret == secret.strip()}
+        short = sorted({name for secret, name in named.items() if len(secret) < SHORTEST})
+        public = sorted({name for secret, name in named.items() if len(secret) >= SHORTEST and secret in self._public})
+        return [
+            f"The value of {', '.join(names)} is {what}: it cannot be masked in free text such as logs and messages. "
+            f"Choose another one that is random and long."
+            for names, what in (
+                (public, "a public word of the project"),
+                (short, f"shorter than {SHORTEST} characters"),
+            )
+            if names
+        ]
 
     def mask(self, value: t.Any) -> t.Any:
-        """A copy of a result in which every known secret is replaced, in keys of mappings too."""
+        """A copy of a result in which every known secret is replaced where a value or free text stands."""
+        self._read()
         # One look at everything: most secrets occur nowhere, and those that may are few.
         whole = "\0".join(_texts(value))
-        patterns = [self._pattern(part) for part, anchor in self._anchors.items() if anchor in whole]
+        needles = [self._needles_of(part) for part, anchor in self._anchors.items() if anchor in whole]
         literals = [each for each in (*self._literals, *self._short_pieces()) if each in whole]
         cut = [part for part in self._anchors if len(part) > SHORTEST_CUT and part[:SHORTEST_CUT] in whole]
-        return self._masked(value, [*patterns, *(re.compile(re.escape(each)) for each in literals)], cut)
 
-    def _masked(self, value: t.Any, patterns: t.Sequence[re.Pattern[str]], cut: t.Sequence[str]) -> t.Any:
-        if isinstance(value, str):
-            return self._masked_text(value, patterns, cut)
-        if isinstance(value, dict):
-            return {self._masked(key, patterns, cut): self._masked(each, patterns, cut) for key, each in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [self._masked(each, patterns, cut) for each in value]
-        return value
+        def masked(text: str, is_value: bool) -> str:
+            is_secret = is_value and (text in self._secrets or text.strip() in self._secrets)
+            return MASK if is_secret else self._masked_text(text, needles, literals, cut)
 
-    def _masked_text(self, text: str, patterns: t.Sequence[re.Pattern[str]], cut: t.Sequence[str]) -> str:
-        if text in self._secrets or text.strip() in self._secrets:
-            return MASK
-        spans = [span for pattern in patterns for span in _overlapping(pattern, text)]
+        return _result_fields.replaced(value, masked)
+
+    def _read(self) -> None:
+        """Prepare the search for what may be searched for in free text, after secrets or names have been added."""
+        if not self._unread:
+            return
+        parts = {part for secret in self._secrets for part in _parts(secret) if part not in self._public}
+        for part in self._anchors.keys() - parts:
+            del self._anchors[part]
+        for part in parts - self._anchors.keys():
+            self._anchors[part] = _spelling.anchor_of(part)
+        self._literals = {each for part in parts for each in _spelling.hexadecimals(part)}
+        # The base64 of its lines is within that of the whole.
+        whole = (secret for secret in self._secrets if len(secret) >= SHORTEST and secret not in self._public)
+        self._pieces = {piece for secret in whole for piece in _spelling.base64_pieces(secret.strip())}
+        self._unread = False
+
+    def _masked_text(
+        self, text: str, needles: t.Sequence[_spelling.Needles], literals: t.Sequence[str], cut: t.Sequence[str]
+    ) -> str:
+        spans = [*_spelling.found_in(text, needles)]
+        spans += [(at, at + len(each)) for each in literals for at in _spelling.occurrences(text, each)]
         spans += _spelling.runs_of_base64(text, self._pieces)
         spans += _cut_off(text, cut)
         spans += _recognised(text)
         return _without(text, spans) if spans else text
 
-    def _pattern(self, part: str) -> re.Pattern[str]:
-        if part not in self._patterns:
-            self._patterns[part] = _spelling.pattern_of(part)
-        return self._patterns[part]
+    def _needles_of(self, part: str) -> _spelling.Needles:
+        if part not in self._needles:
+            self._needles[part] = _spelling.Needles.of(part)
+        return self._needles[part]
 
     def _short_pieces(self) -> t.Iterator[str]:
         return (piece for piece in self._pieces if len(piece) < _spelling.PIECE)
 
 
-def _parts(secret: str, stripped: str) -> set[str]:
+def _parts(secret: str) -> set[str]:
     """What is looked for in longer texts: a secret, and its lines, for logs are told line by line."""
-    lines = {line.strip() for line in stripped.splitlines()}
+    lines = {line.strip() for line in secret.splitlines()}
     chunks = {line[at : at + LONGEST_WHOLE] for line in lines for at in range(0, len(line), LONGEST_WHOLE)}
-    whole = {secret, stripped} if len(secret) <= LONGEST_WHOLE else set()
+    whole = {secret} if len(secret) <= LONGEST_WHOLE else set()
     own = {each for each in chunks if each.lower() not in PUBLIC_VALUES}
-    return {part for part in whole | own if len(part.strip()) >= SHORTEST}
+    parts = {part for part in whole | own if len(part.strip()) >= SHORTEST_LINE}
+    return parts if len(secret.strip()) >= SHORTEST else set()
 
 
 def _texts(value: t.Any) -> t.Iterator[str]:
@@ -172,14 +221,6 @@ def _texts(value: t.Any) -> t.Iterator[str]:
         yield from (text for pair in value.items() for each in pair for text in _texts(each))
     elif isinstance(value, (list, tuple)):
         yield from (text for each in value for text in _texts(each))
-
-
-def _overlapping(pattern: re.Pattern[str], text: str) -> t.Iterator[tuple[int, int]]:
-    """Each place where a pattern begins, also inside of another one."""
-    found = pattern.search(text)
-    while found:
-        yield found.span()
-        found = pattern.search(text, found.start() + 1)
 
 
 def _cut_off(text: str, secrets: t.Iterable[str]) -> t.Iterator[tuple[int, int]]:

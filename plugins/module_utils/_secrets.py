@@ -10,6 +10,7 @@ import json
 import os
 import typing as t
 
+from ansible_collections.strata.compose.plugins.module_utils import _public_words
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import is_file, read_file, size
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, passwords_in, secrets_of
@@ -29,6 +30,8 @@ GENERATED = "secrets.json"
 def learn_secrets(redactor: Redactor, release: Release, env_files: t.Iterable[str]) -> None:
     """Teach the redactor the secrets of env files, of a model and of the files behind its ``secrets:``."""
     redactor.learn(secrets_of(variables_of(env_files)))
+    redactor.publish((release.project, release.environment, *_public_words.of_model(release.model)))
+    redactor.publish(_public_words.of_variables(_without_environment_secrets(release)))
     redactor.learn(_in_variables(release))
     redactor.learn(_in_model(release.model))
     redactor.learn(_in_files(release.model))
@@ -76,29 +79,41 @@ def _assigned(text: str) -> dict[str, str | None]:
     return {name.strip(" \t-\"'").rpartition(" ")[2]: value.strip(" \t\"'") for name, _sign, value in pairs if value}
 
 
-def _in_variables(release: Release) -> t.Iterator[str]:
+def _in_variables(release: Release) -> dict[str, str]:
     """Values of ``environment:`` secrets, and others by their name: a variable that is passed on is no secret yet."""
+    public = _without_environment_secrets(release)
+    named = {value: name for name, value in release.variables.items() if name not in public}
+    return {**named, **secrets_of(release.variables)}
+
+
+def _without_environment_secrets(release: Release) -> dict[str, str]:
+    """The variables that the model does not declare to be secrets, whatever their names are."""
     secrets = (release.model.get("secrets") or {}).values()
     named = {each["environment"] for each in secrets if each.get("environment")}
-    yield from (value for name, value in release.variables.items() if name in named)
-    yield from secrets_of(release.variables)
+    return {name: value for name, value in release.variables.items() if name not in named}
 
 
-def _in_model(model: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+def _in_model(model: t.Mapping[str, t.Any]) -> dict[str, str]:
+    """Secret values, each with the name that it is known by."""
+    return dict(_pairs_in_model(model))
+
+
+def _pairs_in_model(model: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, str]]:
     for service in (model.get("services") or {}).values():
         build, logging = service.get("build") or {}, service.get("logging") or {}
         named = (service.get("environment"), service.get("labels"), logging.get("options"), build.get("args"))
         yield from _in_mappings(named)
         check = (service.get("healthcheck") or {}).get("test")
-        yield from _in_words(service.get("command"), service.get("entrypoint"), check)
+        words = _in_words(service.get("command"), service.get("entrypoint"), check)
+        yield from ((word, "") for word in words)
     for kind in ("volumes", "networks"):
         yield from _in_mappings((each or {}).get("driver_opts") for each in (model.get(kind) or {}).values())
 
 
-def _in_mappings(mappings: t.Iterable[t.Mapping[str, t.Any] | None]) -> t.Iterator[str]:
+def _in_mappings(mappings: t.Iterable[t.Mapping[str, t.Any] | None]) -> t.Iterator[tuple[str, str]]:
     for variables in mappings:
         plain = {name: _plain(value) for name, value in (variables or {}).items() if value is not None}
-        yield from secrets_of(plain)
+        yield from secrets_of(plain).items()
 
 
 def _in_words(*commands: t.Any) -> t.Iterator[str]:

@@ -118,7 +118,8 @@ def open_session(options: Options, redactor: Redactor) -> t.Iterator[Session]:
     store = ReleaseStore(state_dir_of(options), project)
     require_own(options, cli, store, believed=True)
     release = store.current()
-    redactor.learn({*secrets_of(variables), *_secrets_of_env(command, project, options)})
+    redactor.publish((project, options["environment"], command.service))
+    redactor.learn({**dict.fromkeys(_secrets_of_env(command, project, options), ""), **secrets_of(variables)})
     learn_generated(redactor, store.folder)
     if release:
         learn_secrets(redactor, release, ())
@@ -130,7 +131,7 @@ def _secrets_of_env(command: Command, project: str, options: Options) -> set[str
     """The values of env, without those that the task itself shows, such as a database named as the project."""
     env = command.env or {}
     public = " ".join((project, options["environment"], command.service, *command.argv))
-    return secrets_of(env) | {value for value in env.values() if value not in public}
+    return {*secrets_of(env)} | {value for value in env.values() if value not in public}
 
 
 def _input(options: Options) -> t.ContextManager[Input]:

@@ -1,24 +1,21 @@
 # Copyright (c) The strata.compose authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How programs spell a secret: escaped, quoted, in addresses, in base64. Pure. Private to strata.compose.
+"""What a secret is looked for as: unescaped, as it is, in hexadecimal, in base64. Pure. Private to strata.compose.
 
-A secret becomes a pattern in which each character stands for all its spellings, so that mixtures are found too: JSON in
-JSON, a shell's quotes in a log line, an address of which a program encodes some characters and leaves others.
+All are parts of a fixed length, which a text is searched for as they are: no text makes the search slow.
 """
 
 from __future__ import annotations
 
 import binascii
-import itertools
 import re
 import typing as t
 
+from ansible_collections.strata.compose.plugins.module_utils._unescape import unescaped
+
 WORD = re.compile(r"[A-Za-z0-9]+")
 """What stays as it is in every spelling but those of `base64_pieces` and `hexadecimals`."""
-
-ENTITIES = {"&": "&(?:amp|#38|#x26);", "<": "&(?:lt|#60|#x3c);", ">": "&(?:gt|#62|#x3e);", '"': "&(?:quot|#34|#x22);"}
-NAMED_ESCAPES = {"\t": "t", "\r": "r", "\0": "0", "\b": "b", "\f": "f"}
 
 PIECE = 10
 """Characters of base64 that are taken for a part of a secret: 7 bytes of it, which no other text has by chance."""
@@ -32,10 +29,37 @@ SHORTEST_ENCODED = 6
 LARGEST_ENCODED = 1 << 13
 """Bytes; of a longer secret in base64 only the beginning is known, for every place in it costs memory."""
 
+INDENTATION = re.compile(r"\r?\n[ \t]*")
+"""What programs that print a text of several lines change."""
+
 RUN = re.compile(rf"[A-Za-z0-9+/_-]{{{PIECE},}}={{0,2}}")
 """What may be base64, in either alphabet."""
 
 TO_STANDARD = str.maketrans("-_", "+/")
+
+
+PART = 64
+"""Characters that are searched for at a time: the search takes linear time, however much a text resembles a secret."""
+
+
+class Needle(t.NamedTuple):
+    """A part of a secret, unescaped."""
+
+    text: str
+    shortest: int
+    """characters of the original that it takes at least: no escape is shorter than what it stands for"""
+
+
+class Needles(t.NamedTuple):
+    """All that a secret is looked for as, apart from its bytes in hexadecimal and base64."""
+
+    plain: t.Sequence[str]
+    unescaped: t.Sequence[Needle]
+
+    @classmethod
+    def of(cls, secret: str) -> Needles:
+        variants = dict.fromkeys((secret, _lost(secret, 0x7F), _lost(secret, 0xFF)))
+        return cls(in_parts(secret), [needle for each in variants for needle in _unescaped_parts(each)])
 
 
 def anchor_of(secret: str) -> str:
@@ -43,60 +67,66 @@ def anchor_of(secret: str) -> str:
     return max(WORD.findall(secret), key=len, default="")
 
 
-def pattern_of(secret: str) -> re.Pattern[str]:
-    """What finds a secret however it is escaped."""
-    runs = [(character, len(list(same))) for character, same in itertools.groupby(secret)]
-    return re.compile("".join(_run(character, length) for character, length in runs))
+def in_parts(text: str) -> list[str]:
+    """Parts of `PART` characters that overlap, so that one mask covers them all."""
+    if len(text) <= PART:
+        return [text]
+    return list(dict.fromkeys(text[at : at + PART] for at in _beginnings(len(text))))
 
 
-def _run(character: str, length: int) -> str:
-    if character.isascii() and character.isalnum():
-        return character * length
-    if character == "\\":
-        # Each level of escaping doubles them. Counted as a whole: no text makes the search try all divisions.
-        return rf"(?:\\{{{length},{length * 8}}}|(?:{_coded(character)}){{{length}}})"
-    if character == "$":
-        # Compose doubles them.
-        return rf"(?:(?:\\{{0,4}}\$){{{length},{length * 2}}}|(?:{_coded(character)}){{{length}}})"
-    each = f"(?:{_plain(character)}|{_coded(character)})"
-    return each if length == 1 else f"{each}{{{length}}}"
+def _beginnings(length: int) -> tuple[int, ...]:
+    return (*range(0, length - PART, PART - 1), max(0, length - PART))
 
 
-def _plain(character: str) -> str:
-    """A character as it is or behind backslashes, or as a shell and YAML write it within quotes."""
-    if character == "\n":
-        return r"\r?\n[ \t]*|\\{1,4}(?:r\\{1,4})?n"
-    if character == " ":
-        return r"\\{0,4} |\+"
-    if character == "'":
-        return r"""\\{0,4}'(?:\\{0,4}"'\\{0,4}"'|\\{1,4}''|')?"""
-    named = NAMED_ESCAPES.get(character)
-    told = [rf"\\{{0,4}}{re.escape(character)}", rf"\\{{1,4}}{named}" if named else "", ENTITIES.get(character, "")]
-    return "|".join(each for each in told if each)
+def _lost(secret: str, last: int) -> str:
+    """A secret as a terminal prints it that knows the letters up to one, and all others as a question mark."""
+    return "".join(each if ord(each) <= last else "?" for each in secret)
 
 
-def _coded(character: str) -> str:
-    """A character by its number: as addresses, JSON, markup and shells write it, or lost to a terminal's alphabet."""
-    content = character.encode("utf-8", "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass")
-    units = character.encode("utf-16-be", "surrogatepass").hex()
-    told = [
-        "".join(f"%(?:25)*{_hexadecimal(f'{byte:02x}')}" for byte in content),
-        "".join(rf"\\{{1,4}}u{_hexadecimal(units[at : at + 4])}" for at in range(0, len(units), 4)),
-        "".join(rf"\\{{1,4}}x{_hexadecimal(f'{byte:02x}')}" for byte in content),
-        "".join(rf"\\{{1,4}}{byte:03o}" for byte in content),
-        f"&#(?:{ord(character)}|x{_hexadecimal(f'{ord(character):x}')});",
-    ]
-    return "|".join(told if character.isascii() else [*told, "[?\ufffd]{1,4}"])
+def _unescaped_parts(secret: str) -> t.Iterator[Needle]:
+    """Backslashes at the end are left out: what follows in a text says what they mean."""
+    own = unescaped(INDENTATION.sub(r"\n", secret).rstrip("\\"))
+    for at in _beginnings(len(own.text)) if own.text else ():
+        part = own.text[at : at + PART]
+        start, end = own.span(at, len(part))
+        yield Needle(part, end - start)
 
 
-def _hexadecimal(digits: str) -> str:
-    return "".join(f"[{each}{each.upper()}]" if each.isalpha() else each for each in digits)
+def occurrences(text: str, needle: str) -> t.Iterator[int]:
+    """Each place where a needle begins, also inside of another one."""
+    at = text.find(needle)
+    while at >= 0:
+        yield at
+        at = text.find(needle, at + 1)
+
+
+def found_in(text: str, needles: t.Sequence[Needles]) -> t.Iterator[tuple[int, int]]:
+    """The parts of a text that are parts of secrets, however they are escaped."""
+    for each in dict.fromkeys(plain for every in needles for plain in every.plain):
+        yield from ((at, _end_of(text, at + len(each), each)) for at in occurrences(text, each))
+    escaped = {needle for every in needles for needle in every.unescaped}
+    if not escaped:
+        return
+    own = unescaped(text)
+    for needle in escaped:
+        for at in occurrences(own.text, needle.text):
+            start, end = own.span(at, len(needle.text))
+            if end - start >= needle.shortest:
+                yield start, end
+
+
+def _end_of(text: str, end: int, secret: str) -> int:
+    """Backslashes at the end of a secret are doubled where it is quoted."""
+    while secret.endswith("\\") and text.startswith("\\", end):
+        end += 1
+    return end
 
 
 def hexadecimals(secret: str) -> set[str]:
-    """A secret as a dump of its bytes."""
+    """A secret as a dump of its bytes, in parts."""
     dumped = secret.encode("utf-8", "surrogateescape").hex()
-    return {dumped, dumped.upper()} if len(dumped) >= SHORTEST_ENCODED else set()
+    whole = (dumped, dumped.upper()) if len(dumped) >= SHORTEST_ENCODED else ()
+    return {part for each in whole for part in in_parts(each)}
 
 
 def base64_pieces(secret: str) -> set[str]:

@@ -189,7 +189,7 @@ class Redactor:
         self, text: str, needles: t.Sequence[_spelling.Needles], literals: t.Sequence[str], cut: t.Sequence[str]
     ) -> str:
         spans = [*_spelling.found_in(text, needles)]
-        spans += [(at, at + len(each)) for each in literals for at in _spelling.occurrences(text, each)]
+        spans += [span for each in literals for span in _spelling.places(text, each)]
         spans += _spelling.runs_of_base64(text, self._pieces)
         spans += _cut_off(text, cut)
         spans += _recognised(text)

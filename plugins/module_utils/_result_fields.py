@@ -9,6 +9,7 @@ import typing as t
 
 
 def words(text: str) -> frozenset[str]:
+    """The words of a text."""
     return frozenset(text.split())
 
 
@@ -21,17 +22,19 @@ NAMES = words(
     "group user users schema schemas extensions steps step version fetched fetch_dir backup backup_dir created "
     "removed changed kept missing unknown variables unused_profiles project_moved_from environment_renamed_from "
     "driver driver_name dest started finished mode kind type engine file_name plan_digest secrets configs links "
-    "example data_paths"
+    "example data_paths adopted applied backup_file data_version host image_version inputs invalid_indexes lacking "
+    "log_file modified old_database out_of_order outdated pending pruned psql reverted server_version sqlstate "
+    "stdout_file stderr_file undefined verified"
 )
 """Keys of what is public: names, paths, ids, states. A mapping below such a key is looked at by its own keys."""
 
-VALUES = words("environment args build_args labels options driver_opts driver_options variables sysctls env")
+VALUES = words("environment args build_args labels options driver_opts driver_options variables sysctls env connection")
 """Keys of mappings from a name to a value."""
 
-VALUE = words("value stdout stderr lines content")
+VALUE = words("value stdout stderr lines log content")
 """Keys of what is a value as a whole, and may be a secret as a whole."""
 
-BY_NAME = words("services networks volumes secrets configs depends_on containers hosts")
+BY_NAME = words("services networks volumes secrets configs depends_on containers hosts inputs")
 """Keys of mappings from a name to what it names: ``environment`` may be a service there, and is no key."""
 
 Masked = t.Callable[[str, bool], str]
@@ -43,7 +46,7 @@ def replaced(value: t.Any, masked: Masked, key: str | None = None) -> t.Any:
     if isinstance(value, str):
         return value if key in NAMES and not is_address(value) else masked(value, key is None or key in VALUE)
     if isinstance(value, (list, tuple)):
-        return [replaced(each, masked, key) for each in value]
+        return [replaced(each, masked, _key_in_list(key, each)) for each in value]
     if not isinstance(value, dict):
         return value
     if key in VALUES:
@@ -57,7 +60,7 @@ def names_in(value: t.Any, key: str | None = None) -> t.Iterator[str]:
         if key in NAMES and not is_address(value):
             yield value
     elif isinstance(value, (list, tuple)):
-        yield from (name for each in value for name in names_in(each, key))
+        yield from (name for each in value for name in names_in(each, _key_in_list(key, each)))
     elif isinstance(value, dict):
         yield from (name for name in value if isinstance(name, str))
         if key not in VALUES:
@@ -67,6 +70,11 @@ def names_in(value: t.Any, key: str | None = None) -> t.Iterator[str]:
 def is_address(text: str) -> bool:
     """Whether a text may hold a user's password."""
     return "://" in text
+
+
+def _key_in_list(key: str | None, value: t.Any) -> str | None:
+    """What an element of a list is looked at by: a mapping in it by its own keys only."""
+    return "" if isinstance(value, dict) else key
 
 
 def _key_below(key: str | None, name: t.Any, value: t.Any) -> str:

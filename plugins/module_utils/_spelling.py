@@ -92,32 +92,50 @@ def _unescaped_parts(secret: str) -> t.Iterator[Needle]:
         yield Needle(part, end - start)
 
 
-def occurrences(text: str, needle: str) -> t.Iterator[int]:
-    """Each place where a needle begins, also inside of another one."""
-    at = text.find(needle)
+def places(text: str, part: str) -> t.Iterator[tuple[int, int]]:
+    """Where a part stands; places that overlap are one.
+
+    What repeats itself is not looked at place by place, for a text of one letter has as many places as letters.
+    """
+    start, end = 0, 0
+    at = text.find(part)
     while at >= 0:
-        yield at
-        at = text.find(needle, at + 1)
+        if at >= end:
+            if end:
+                yield start, end
+            start, end = at, at + len(part)
+        else:
+            end = _end_of_repetition(text, at + len(part), part[end - at - len(part) :])
+        at = text.find(part, max(at + 1, end - len(part) + 1))
+    if end:
+        yield start, end
+
+
+def _end_of_repetition(text: str, end: int, unit: str) -> int:
+    for block in (unit * (PART // len(unit)), unit):
+        while block and text.startswith(block, end):
+            end += len(block)
+    return end
 
 
 def found_in(text: str, needles: t.Sequence[Needles]) -> t.Iterator[tuple[int, int]]:
     """The parts of a text that are parts of secrets, however they are escaped."""
     for each in dict.fromkeys(plain for every in needles for plain in every.plain):
-        yield from ((at, _end_of(text, at + len(each), each)) for at in occurrences(text, each))
+        yield from ((start, _past_backslashes(text, end, each)) for start, end in places(text, each))
     escaped = {needle for every in needles for needle in every.unescaped}
     if not escaped:
         return
     own = unescaped(text)
     for needle in escaped:
-        for at in occurrences(own.text, needle.text):
-            start, end = own.span(at, len(needle.text))
-            if end - start >= needle.shortest:
-                yield start, end
+        for start, end in places(own.text, needle.text):
+            first, last = own.span(start, end - start)
+            if last - first >= needle.shortest:
+                yield first, last
 
 
-def _end_of(text: str, end: int, secret: str) -> int:
+def _past_backslashes(text: str, end: int, part: str) -> int:
     """Backslashes at the end of a secret are doubled where it is quoted."""
-    while secret.endswith("\\") and text.startswith("\\", end):
+    while part.endswith("\\") and text.startswith("\\", end):
         end += 1
     return end
 

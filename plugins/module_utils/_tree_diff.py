@@ -13,7 +13,7 @@ LARGEST = 64 * 1024
 """Bytes of a file above which its content is not shown."""
 
 ASSIGNMENT = re.compile(
-    r"""^(?P<before>[\s#-]*(?:export[ ]+)?["']?(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)["']?[ \t]*[:=][ \t]*)"""
+    r"""^(?P<before>[ \t#-]*(?:export[ ]+)?["']?(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)["']?[ \t]*[:=][ \t]*)"""
     r"""(?P<value>\S.*)$""",
     re.MULTILINE,
 )

@@ -22,7 +22,7 @@ ESCAPE = re.compile(
     | %(?:25)*(?P<percent>[0-9a-fA-F]{2})
     | &(?:amp;)* (?: (?P<entity>lt|gt|quot|apos) | \#(?P<decimal>\d{1,7}) | \#[xX](?P<hex>[0-9a-fA-F]{1,6}) );
     | (?P<amp>&(?:amp;)+)
-    | (?P<own>["'$?+\r\n\ufffd])
+    | (?P<own>["']+|\$+|[?\ufffd]+|[\r\n]+|\+)
     """,
     re.VERBOSE,
 )
@@ -179,6 +179,6 @@ def _character_of(found: re.Match[str], kind: str, value: str) -> str:
     if kind == "amp":
         return "&"
     if kind == "own":
-        return value
+        return "\n" if "\n" in value else value[0]
     number = int(value, 10 if kind == "decimal" else 16)
     return chr(number) if number < 0x110000 else "?"

@@ -243,8 +243,7 @@ from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOS
 def main() -> None:
     module = AnsibleModule(argument_spec=COMPOSE_ENV_INFO, supports_check_mode=True)
     redactor = Redactor()
-    # The folder ends with the project's name: playbooks need it as it is, also when a password is the same word.
-    with told_as_module_result(module, redactor, plain=("state_folder",)) as tell:
+    with told_as_module_result(module, redactor) as tell:
         tell(gather(options_of(module), redactor))
 
 

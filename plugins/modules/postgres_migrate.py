@@ -273,7 +273,7 @@ rc:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
+from ansible_collections.strata.compose.plugins.module_utils._errors import options_of, told_as_module_result
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._spec import POSTGRES_MIGRATE
 from ansible_collections.strata.compose.plugins.module_utils.postgres._migrate import migrate
@@ -285,7 +285,7 @@ def main() -> None:
     )
     redactor = Redactor()
     with told_as_module_result(module, redactor) as tell:
-        tell(migrate(module.params, redactor, module.check_mode, module._diff))
+        tell(migrate(options_of(module), redactor, module.check_mode, module._diff))
 
 
 if __name__ == "__main__":

@@ -227,7 +227,7 @@ rc:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
+from ansible_collections.strata.compose.plugins.module_utils._errors import options_of, told_as_module_result
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._spec import POSTGRES_RESTORE
 from ansible_collections.strata.compose.plugins.module_utils.postgres._restore import run
@@ -237,7 +237,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=POSTGRES_RESTORE, supports_check_mode=True)
     redactor = Redactor()
     with told_as_module_result(module, redactor) as tell:
-        tell(run(module.params, redactor, module.check_mode))
+        tell(run(options_of(module), redactor, module.check_mode))
 
 
 if __name__ == "__main__":

@@ -151,6 +151,9 @@ def _without_return(scene: Scene, steps: t.Sequence[Step]) -> list[str]:
     replaced = sorted({step.service for step in steps if step.action in (_step.RECREATE, _step.REMOVE)})
     if scene.last or not replaced:
         return []
+    if number := scene.store.current_number():
+        told = f"The record of release {number} is damaged: should this deployment fail, it does not go back to it."
+        return [told]
     told = (
         f"The containers of {', '.join(replaced)} were not deployed by strata.compose: should this first release fail, "
         f"there is no earlier one to go back to."

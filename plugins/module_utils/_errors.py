@@ -19,6 +19,15 @@ HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 """What Ansible itself puts in the place of an option that is not to be logged."""
 
 
+_noticed: list[str] = []
+
+
+def notice(warning: str) -> None:
+    """Have the result of this run warn of what was found on the way, and was no reason to fail."""
+    if warning not in _noticed:
+        _noticed.append(warning)
+
+
 class ComposeFailure(Exception):
     """An operation that cannot be done or was not done.
 
@@ -65,8 +74,7 @@ def told_as_module_result(
 
     def tell(result: dict[str, t.Any]) -> None:
         told = {**_masked(module, result, redactor), **{key: result[key] for key in plain if key in result}}
-        for warning in (*told.pop("warnings", ()), *redactor.warnings()):
-            module.warn(warning)
+        _warn(module, told.pop("warnings", ()), redactor)
         module.exit_json(**told)
 
     try:
@@ -77,9 +85,13 @@ def told_as_module_result(
     except Exception as error:
         told = _unforeseen(error)
     masked = _masked(module, told, redactor)
-    for warning in redactor.warnings():
-        module.warn(warning)
+    _warn(module, (), redactor)
     module.fail_json(**{"exception": None, **masked})
+
+
+def _warn(module: AnsibleModule, warnings: t.Iterable[str], redactor: Redactor) -> None:
+    for warning in dict.fromkeys((*warnings, *map(str, redactor.mask(list(_noticed))), *redactor.warnings())):
+        module.warn(warning)
 
 
 def _unforeseen(error: Exception) -> dict[str, t.Any]:

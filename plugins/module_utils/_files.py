@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import stat
 import typing as t
@@ -139,20 +138,6 @@ def _content(handle: int, path: str) -> bytes | None:
             return file.read()
     except OSError as error:
         raise ComposeFailure(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def read_record(path: str) -> dict[str, t.Any] | None:
-    """A JSON object that we wrote, ``None`` when there is no such file; raises `ComposeFailure` for a damaged one."""
-    content = read_file(path)
-    if content is None:
-        return None
-    try:
-        record = json.loads(content)
-    except ValueError as error:
-        raise ComposeFailure(f"{path} is damaged: it is no JSON. Restore it from a backup, or remove it.") from error
-    if not isinstance(record, dict):
-        raise ComposeFailure(f"{path} is damaged: it is no JSON object. Restore it from a backup, or remove it.")
-    return record
 
 
 def digest(path: str) -> str | None:

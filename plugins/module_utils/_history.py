@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-GOOD, FAILED, UNDER_WAY = "good", "failed", "under way"
+GOOD, FAILED, UNDER_WAY, DAMAGED = "good", "failed", "under way", "damaged"
 
 History = t.Sequence[t.Mapping[str, t.Any]]
 

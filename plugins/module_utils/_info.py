@@ -17,6 +17,7 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 from ansible_collections.strata.compose.plugins.module_utils._inputs import Use, uses_of_variables
 from ansible_collections.strata.compose.plugins.module_utils._lock_state import lock_told
 from ansible_collections.strata.compose.plugins.module_utils._mounts import patterns_of
+from ansible_collections.strata.compose.plugins.module_utils._records import Damage
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, fingerprint, is_secret_name
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._resolve import require_services, resolved
@@ -174,6 +175,8 @@ def _releases(subject: Subject) -> Rows:
 def _drift(subject: Subject) -> Rows:
     """What differs from the current release although nobody deployed it."""
     release = subject.current
+    if release is None and isinstance(lost := subject.store.read_current(), Damage):
+        raise lost.failure("So there is no drift to tell: state=present records anew what runs.")
     if release is None:
         raise ComposeFailure(
             f"project {subject.name} was not deployed by strata.compose yet: there is no drift to tell."

@@ -12,17 +12,18 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.strata.compose.plugins.module_utils import _init_plan
-from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import read_record, replace_file
+from ansible_collections.strata.compose.plugins.module_utils import _init_plan, _records
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, notice
 from ansible_collections.strata.compose.plugins.module_utils._init_data import is_fleeting
 from ansible_collections.strata.compose.plugins.module_utils._init_plan import FAILED, Outcome
 from ansible_collections.strata.compose.plugins.module_utils._init_run import Run, carry_out
 from ansible_collections.strata.compose.plugins.module_utils._init_scene import InitScene, ledger_of
 from ansible_collections.strata.compose.plugins.module_utils._init_step import InitStep, as_given, step_of
-from ansible_collections.strata.compose.plugins.module_utils._ledger import is_volume
-from ansible_collections.strata.compose.plugins.module_utils._model import as_json, selected_with_dependencies
+from ansible_collections.strata.compose.plugins.module_utils._ledger import LedgerFile, is_volume
+from ansible_collections.strata.compose.plugins.module_utils._model import selected_with_dependencies
+from ansible_collections.strata.compose.plugins.module_utils._records import Damage
 from ansible_collections.strata.compose.plugins.module_utils._release import Release, parts_of
+from ansible_collections.strata.compose.plugins.module_utils._release_record import checked_init
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._signals import Cancellation
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import observe
@@ -128,12 +129,12 @@ def keep(scene: InitScene, number: int) -> None:
         "resolved_from": scene.release.resolved_from,
         "variables": scene.release.variables,
     }
-    replace_file(scene.store.path(number, FILE), as_json(record, indent=1, sort_keys=True, default=dict))
+    _records.write(scene.store.path(number, FILE), record)
 
 
 def scene_of_stored(operation: Operation, release: Release) -> InitScene | None:
     """The init steps that a stored release has kept; ``None`` where it has none."""
-    record = read_record(operation.store.path(release.number, FILE)) if release.number else None
+    record = _kept(operation, release.number) if release.number else None
     if not record or not record["steps"]:
         return None
     model, steps = record["model"], tuple(step_of(each) for each in record["steps"])
@@ -150,3 +151,13 @@ def scene_of_stored(operation: Operation, release: Release) -> InitScene | None:
     snapshot = observe(operation.cli, kept.project, kept.image_names)
     ledger = ledger_of(operation.store, {each.name: kept.parts[each.service].image_name for each in steps})
     return InitScene(operation.cli, operation.store, kept, snapshot, record["selection"], steps, ledger)
+
+
+def _kept(operation: Operation, number: int) -> dict[str, t.Any] | None:
+    """What a release has kept of its init steps; ``None`` for what is damaged, and where the ledger is: none is due."""
+    found = _records.read(operation.store.path(number, FILE), checked_init)
+    damage = found if isinstance(found, Damage) else LedgerFile(operation.store.folder).found()
+    if found and isinstance(damage, Damage):
+        notice(f"{damage}. No init step is run with this operation, also where a database in memory has lost its data.")
+        return None
+    return t.cast("dict[str, t.Any] | None", found)

@@ -9,17 +9,24 @@ Private to strata.compose.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
-from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import read_record, replace_file
+from ansible_collections.strata.compose.plugins.module_utils import _records
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, notice
 from ansible_collections.strata.compose.plugins.module_utils._mounts import Mounts
+from ansible_collections.strata.compose.plugins.module_utils._records import Damage
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._release import Part, Release
+
+LOST = (
+    "A deployment was cut off, and how far it came is not known: state=present brings all containers to what the "
+    "layers say. Names of images that a roll back had moved stay as they are, until they are pulled or built again."
+)
+TYPES = {"phase": str, "to": int, "back": (int, type(None)), "started": str, "actor": str, "containers": dict}
+TYPES.update({"services": (list, tuple), "inputs": dict, "tags": dict, "added": (list, tuple), "gate": dict})
 
 PREPARE, SWITCH, GATE, BACK, DEGRADED = "prepare", "switch", "gate", "roll back", "degraded"
 
@@ -77,11 +84,28 @@ class JournalFile:
 
     def read(self) -> Journal | None:
         """What the file tells; raises `ComposeFailure` when it is damaged."""
-        record = read_record(self.path)
-        return None if record is None else Journal(**record)
+        found = self.found()
+        if isinstance(found, Damage):
+            raise found.failure(LOST)
+        return found
+
+    def found(self) -> Journal | Damage | None:
+        """What the file tells, or why it is not believed."""
+        return _records.read(self.path, lambda content: _records.made_of(Journal, content, **TYPES))
+
+    def read_or_set_aside(self) -> Journal | None:
+        """What the file tells. One that is damaged is set aside: nothing needs it that makes all containers anew."""
+        found = self.found()
+        if not isinstance(found, Damage):
+            return found
+        if found.is_newer:
+            raise found.failure("Nothing was changed.")
+        _records.set_aside(self.path)
+        notice(f"{found}. {LOST} It was renamed to journal.json.damaged.")
+        return None
 
     def write(self, journal: Journal) -> Journal:
-        replace_file(self.path, json.dumps(asdict(journal)).encode())
+        _records.write(self.path, asdict(journal))
         return journal
 
     def advance(self, journal: Journal, **changes: t.Any) -> Journal:

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
-from ansible_collections.strata.compose.plugins.module_utils._files import read_record, replace_file
+from ansible_collections.strata.compose.plugins.module_utils import _records
+from ansible_collections.strata.compose.plugins.module_utils._current import Current, CurrentFile
+from ansible_collections.strata.compose.plugins.module_utils._records import Damage
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import moment
 
 GONE, ABSENT, UNKNOWN = "gone", "absent", ""
@@ -60,6 +61,8 @@ class Success:
     """of a word: id of the image on the host that ran the step; hosts that build for themselves have others"""
     after: int = 0
     """of a word: number of the newest release that this host had when it took it"""
+    assumed: bool = False
+    """nobody saw the run: the user has said that the step is done"""
 
     @property
     def awaits_image(self) -> bool:
@@ -162,19 +165,69 @@ class Ledger:
         return replace(self, under_way=others, succeeded={**self.succeeded, service: entries[-KEPT:]})
 
 
+LOST = (
+    "Which init steps have succeeded is not known, and none is run again for that. When they are done, as in an "
+    "environment that serves, say so with state=assume and confirm=<environment> of compose_init (playbooks/init.yml "
+    "-e init_state=assume -e compose_env_confirm=<environment>). To run them all again, give run=always. A backup of "
+    "the file does too. Nothing was changed."
+)
+
+
 class LedgerFile:
     """``init.json`` of a project."""
 
     def __init__(self, folder: str) -> None:
+        self.folder = folder
         self.path = os.path.join(folder, "init.json")
 
     def read(self) -> Ledger:
-        told = read_record(self.path)
-        if told is None:
-            return Ledger()
-        succeeded = {name: tuple(Success(**each) for each in entries) for name, entries in told["succeeded"].items()}
-        return Ledger(told["selection"], succeeded, told["under_way"])
+        """The ledger; raises `ComposeFailure` when it is damaged or lost, which never means that no step has run."""
+        found = self.found()
+        if isinstance(found, Damage):
+            raise found.failure("" if found.is_newer else LOST)
+        return found
+
+    def found(self) -> Ledger | Damage:
+        """The ledger, empty for a project that has had none, or why what is there is not believed."""
+        found = _records.read(self.path, ledger_of_record)
+        if found is None:
+            return Damage(self.path, "is missing") if self._was_there() else Ledger()
+        return found
+
+    def begin_anew(self) -> None:
+        """Set a damaged or lost ledger aside for one without any step, for the user said what these are worth."""
+        found = self.found()
+        if isinstance(found, Damage):
+            if found.is_newer:
+                raise found.failure("")
+            _records.set_aside(self.path)
+            self.write(Ledger())
 
     def write(self, ledger: Ledger) -> Ledger:
-        replace_file(self.path, (json.dumps(asdict(ledger), indent=1, sort_keys=True) + "\n").encode())
+        _records.write(self.path, asdict(ledger))
+        self._note_existence()
         return ledger
+
+    def _was_there(self) -> bool:
+        current = CurrentFile(self.folder).read()
+        if isinstance(current, Current) and current.is_sealed:
+            return current.has_ledger
+        releases = os.path.join(self.folder, "releases")
+        names = os.listdir(releases) if os.path.isdir(releases) else ()
+        return any(os.path.exists(os.path.join(releases, each, "init.json")) for each in names)
+
+    def _note_existence(self) -> None:
+        file = CurrentFile(self.folder)
+        current = file.read() or Current(None)
+        if isinstance(current, Current) and current.is_sealed and not current.has_ledger:
+            file.write(replace(current, has_ledger=True))
+
+
+def ledger_of_record(content: dict[str, t.Any]) -> Ledger:
+    _records.checked(content, {"selection": dict, "succeeded": dict, "under_way": dict}, {})
+    types = {"fingerprint": str, "lives_on": (dict, type(None)), "finished": str}
+    succeeded = {
+        name: tuple(_records.made_of(Success, each, **types) for each in entries)
+        for name, entries in content["succeeded"].items()
+    }
+    return Ledger(content["selection"], succeeded, content["under_way"])

@@ -83,9 +83,10 @@ def _acquire(file: t.IO[str], path: str, deadline: float) -> None:
 
 def _refused(file: t.IO[str], path: str) -> ComposeFailure:
     try:
-        owner = json.load(file)
-    except ValueError:
-        owner = {}
+        told = json.load(file)
+    except (ValueError, RecursionError):
+        told = None
+    owner = told if isinstance(told, dict) else {}
     who = f"{owner.get('operation', 'an operation')} by {owner.get('actor', 'somebody')}"
     since = f"since {owner.get('started', 'just now')}, process {owner.get('pid', 'unknown')}"
     return ComposeFailure(

@@ -54,10 +54,10 @@ def _look(folder: str) -> tuple[dict[str, t.Any], list[dict[str, t.Any]]]:
 def _owner(path: str) -> dict[str, t.Any]:
     """What the owner wrote; empty when it ended in order. One that is being written counts as none."""
     try:
-        owner: dict[str, t.Any] = json.loads(read_file(path) or b"{}")
-    except ValueError:
+        owner = json.loads(read_file(path) or b"{}")
+    except (ValueError, RecursionError):
         return {}
-    return owner
+    return owner if isinstance(owner, dict) else {}
 
 
 def _holds(owner: t.Mapping[str, t.Any], holders: t.Iterable[t.Mapping[str, t.Any]]) -> bool:

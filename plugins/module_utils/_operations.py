@@ -16,7 +16,8 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
-from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._current import Current, CurrentFile
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, notice
 from ansible_collections.strata.compose.plugins.module_utils._files import is_file, is_folder
 from ansible_collections.strata.compose.plugins.module_utils._journal import JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
@@ -32,6 +33,7 @@ from ansible_collections.strata.compose.plugins.module_utils._state import state
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._init_after import InSwitch
     from ansible_collections.strata.compose.plugins.module_utils._init_proof import Proof
+    from ansible_collections.strata.compose.plugins.module_utils._journal import Journal
     from ansible_collections.strata.compose.plugins.module_utils._transaction import Transaction
 
 Result = dict[str, t.Any]
@@ -95,6 +97,7 @@ def run(options: Options, redactor: Redactor, check: bool, diff: bool, perform: 
     cli, store = find_by_name(options, redactor)
     actor = options["actor"] or "unknown"
     with cancellable() as cancellation, locked(store.folder, options["state"], actor, options["lock_wait"]):
+        make_sound(store)
         owner = _required_own(options, cli, store)
         operation = Operation(options, redactor, check, diff, cli, store, cancellation, owner)
         settled: Result = {}
@@ -122,7 +125,7 @@ def _with_owner(options: Options, cli: Cli, store: ReleaseStore, result: Result)
 
 def _required_own(options: Options, cli: Cli, store: ReleaseStore) -> str:
     """The environment that the project is; the engine is not asked when it will be anyway, before any change."""
-    return require_own(options, cli, store, options["state"] in OBSERVING and JournalFile(store.folder).read() is None)
+    return require_own(options, cli, store, options["state"] in OBSERVING and JournalFile(store.folder).found() is None)
 
 
 def _foreseen(options: Options, redactor: Redactor, diff: bool, perform: Perform) -> Result:
@@ -171,7 +174,7 @@ def _env_files(options: Options, directory: str) -> list[str] | None:
 
 def _settled(operation: Operation) -> Result:
     """Recover from what the journal tells of, as far as this operation needs it."""
-    journal = JournalFile(operation.store.folder).read()
+    journal = _journal(operation)
     if journal is None:
         return {}
     from ansible_collections.strata.compose.plugins.module_utils._recovery import recover
@@ -185,6 +188,34 @@ def _closed(operation: Operation) -> None:
         from ansible_collections.strata.compose.plugins.module_utils._recovery import close_after
 
         close_after(operation)
+
+
+def _journal(operation: Operation) -> Journal | None:
+    """The journal. What a switch of which nobody knows any more has left half made is removed."""
+    file = JournalFile(operation.store.folder)
+    was_there = os.path.exists(file.path)
+    journal = file.read_or_set_aside()
+    if was_there and journal is None:
+        from ansible_collections.strata.compose.plugins.module_utils._leftovers import remove_leftovers
+
+        remove_leftovers(operation.store.project, operation.cli)
+    return journal
+
+
+def make_sound(store: ReleaseStore) -> None:
+    """Write anew, under the lock, the records of a version before this one and the number of a release that was lost.
+
+    What cannot be written is no reason to fail: it is read as it is.
+    """
+    found = CurrentFile(store.folder).read()
+    if isinstance(found, Current) and found.is_sealed:
+        return
+    from ansible_collections.strata.compose.plugins.module_utils._upgrade import upgrade
+
+    try:
+        upgrade(store)
+    except ComposeFailure as failure:
+        notice(f"The records of project {store.project} could not be written anew: {failure.message}")
 
 
 def _audited(result: Result, operation: Operation, actor: str) -> Result:

@@ -10,13 +10,13 @@ strata.compose.
 
 from __future__ import annotations
 
-import json
 import os
 import typing as t
 
+from ansible_collections.strata.compose.plugins.module_utils import _records
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
-from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import is_file, read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, notice
+from ansible_collections.strata.compose.plugins.module_utils._files import is_file
 from ansible_collections.strata.compose.plugins.module_utils._ownership import (
     Claim,
     Owner,
@@ -24,6 +24,7 @@ from ansible_collections.strata.compose.plugins.module_utils._ownership import (
     environment_named,
     is_inside,
 )
+from ansible_collections.strata.compose.plugins.module_utils._records import Damage, Record
 from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL, Origin
 
@@ -33,7 +34,6 @@ if t.TYPE_CHECKING:
 
 Options = t.Mapping[str, t.Any]
 
-FORMAT = 1
 LABELS = tuple(f"{LABEL}project.{name}" for name in Origin._fields)
 OBSERVING = ("present", "restarted", "built", "pulled")
 """States of compose_env that compare the containers themselves when they observe them: `require_own_containers`."""
@@ -49,7 +49,7 @@ def require_own(options: Options, cli: Cli, store: ReleaseStore, believed: bool 
         _require(_request(options, store, None), recorded, options)
         if believed:
             return recorded.environment or owner.environment
-    current = _current(store)
+    current = store.current()
     known = current.container_ids if current else frozenset()
     origins = {origin for container, origin in _origins(cli, store.project) if container not in known}
     claims = [*filter(None, [recorded or _claim_of(current)])]
@@ -64,7 +64,7 @@ def require_own(options: Options, cli: Cli, store: ReleaseStore, believed: bool 
 
 def require_recorded(options: Options, store: ReleaseStore) -> None:
     """Raise `ComposeFailure` when our own record says that the project is somebody else's; the engine may be gone."""
-    claim = _recorded(store) or _claim_of(_current(store))
+    claim = _recorded(store) or _claim_of(store.current())
     if claim is not None:
         _require(_request(options, store, _project(options)), claim, options)
 
@@ -89,11 +89,11 @@ def note_owner(options: Options, cli: Cli, store: ReleaseStore, result: dict[str
     if options.get("state") == "absent" and options.get("services") is None and not _has_rest(store.project, cli):
         wanted = Claim("", "", True)
     recorded = _recorded(store)
-    if recorded == wanted or not (recorded or result["changed"] or _current(store)):
+    if recorded == wanted or not (recorded or result["changed"] or store.current()):
         return result
-    record = {"format": FORMAT, "project_dir": wanted.directory, "environment": wanted.environment}
+    record = {"project_dir": wanted.directory, "environment": wanted.environment}
     try:
-        replace_file(os.path.join(store.folder, "owner.json"), json.dumps(record).encode())
+        _records.write(owner_path(store.folder), record)
     except ComposeFailure as failure:
         told = f"Whose project {store.project} is could not be written down: {failure.message}"
         return {**result, "warnings": [*result.get("warnings", ()), told]}
@@ -142,21 +142,22 @@ def _is_same(one: str, other: str) -> bool:
     return os.path.isdir(one) and os.path.isdir(other) and os.path.samefile(one, other)
 
 
+def owner_path(folder: str) -> str:
+    return os.path.join(folder, "owner.json")
+
+
 def _recorded(store: ReleaseStore) -> Claim | None:
-    """What our record says; ``None`` for one that is missing or damaged, which is written anew then."""
-    try:
-        record = json.loads(read_file(os.path.join(store.folder, "owner.json")) or b"null")
-        return Claim(str(record["project_dir"]), str(record["environment"]), True)
-    except (ValueError, KeyError, TypeError):
+    """What our record says; ``None`` for one that is missing or damaged: it is written anew then."""
+    found = _records.read(owner_path(store.folder), claim_of_record)
+    if isinstance(found, Damage):
+        notice(f"{found}. The labels of the containers tell whose project {store.project} is instead.")
         return None
+    return found
 
 
-def _current(store: ReleaseStore) -> Release | None:
-    try:
-        return store.current()
-    except ComposeFailure:
-        # A damaged release says nothing; what needs it tells of that, and the labels are compared all the same.
-        return None
+def claim_of_record(content: dict[str, t.Any]) -> Claim:
+    _records.checked(content, {"project_dir": str, "environment": str}, {})
+    return Claim(content["project_dir"], content["environment"], True)
 
 
 def _claim_of(release: Release | None) -> Claim | None:
@@ -187,10 +188,11 @@ def _environment_of_release(layer: str) -> str:
     if name != "compose.json" or os.path.basename(os.path.dirname(folder)) != "releases":
         return ""
     try:
-        return str(json.loads(read_file(os.path.join(folder, "release.json")) or b"{}").get("environment", ""))
-    except (ComposeFailure, ValueError, AttributeError):
-        # Another user's state folder, or a damaged record: it says nothing.
+        found = _records.read_record(os.path.join(folder, "release.json"))
+    except ComposeFailure:
+        # Another user's state folder: it says nothing.
         return ""
+    return str(found.content.get("environment", "")) if isinstance(found, Record) else ""
 
 
 def _named_by(options: Options) -> str:

@@ -13,7 +13,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _history, _images, _step
-from ansible_collections.strata.compose.plugins.module_utils._history import FAILED, GOOD, UNDER_WAY
+from ansible_collections.strata.compose.plugins.module_utils._history import DAMAGED, FAILED, GOOD, UNDER_WAY
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
 from ansible_collections.strata.compose.plugins.module_utils._mounts import has_same_inputs, noted
 from ansible_collections.strata.compose.plugins.module_utils._mounts_on_host import mounts_of
@@ -48,13 +48,15 @@ def stored(scene: Scene, author: Author) -> Release:
     if release.number:
         return release
     sources = {"sources": scene.sources} if scene.sources else {}
-    if last is not None and last.model == release.model and _has_same_contents(scene):
+    if last is not None and _is_same(last, release) and _has_same_contents(scene):
+        # What is stored is the same, and is not written again: a kill in between would part it from its digest.
         kept = replace(release, number=last.number, made=scene.made, about={**last.about, **sources})
+        kept = replace(kept, contents=last.contents, committed=last.committed)
         # It serves and may have to come back: what it is asked changes when it has answered.
         scene.store.save(replace(kept, gate=last.gate))
         return kept
     told = {"created": now(), "actor": author.actor, "revision": author.revision, "outcome": UNDER_WAY}
-    replaced = {"replaced": last.number if last else 0}
+    replaced = {"replaced": last.number if last else scene.store.current_number() or 0}
     about = {**told, **replaced, **sources, **({"init": list(author.init)} if author.init else {})}
     return scene.store.save(replace(release, made=scene.made, about=about))
 
@@ -189,6 +191,10 @@ def _append(folder: str, entry: t.Mapping[str, t.Any]) -> None:
         os.close(handle)
 
 
+def _is_same(last: Release, release: Release) -> bool:
+    return last.model == release.model and last.variables == release.variables
+
+
 def _has_same_contents(scene: Scene) -> bool:
     images = scene.snapshot.images
     return all(
@@ -217,5 +223,8 @@ def _prune(scene: Scene, current: Release, keep: int) -> None:
         scene.store.drop(number)
     for number in [each["release"] for each in history if each.get("outcome") == UNDER_WAY and each["release"] in kept]:
         _note_end(scene.store.load(number), scene.store)
+    if any(each.get("outcome") == DAMAGED for each in history if each["release"] in kept):
+        # Nobody knows which images that one needs.
+        return
     needed = {each.image for number in kept for each in scene.store.made(number).values()}
     _images.release(scene.cli, scene.release.project, needed)

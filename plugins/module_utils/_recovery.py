@@ -49,9 +49,9 @@ def recover(operation: Operation, journal: Journal) -> dict[str, str]:
 def close_after(operation: Operation) -> None:
     """Close a journal that the operation, which has succeeded, has put an end to."""
     journal_file = JournalFile(operation.store.folder)
-    journal = journal_file.read()
+    journal = journal_file.found()
     is_stopped = operation.options["state"] == "stopped" and _is_whole(operation)
-    if journal and (is_stopped or (journal.phase == DEGRADED and _ends(operation))):
+    if isinstance(journal, Journal) and (is_stopped or (journal.phase == DEGRADED and _ends(operation))):
         journal_file.close()
 
 

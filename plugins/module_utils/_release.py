@@ -73,6 +73,10 @@ class Release:
     """what resolving found besides the model: ``warnings`` of Compose and ``unused_profiles``"""
     gate: t.Sequence[t.Mapping[str, t.Any]] = ()
     """what the application is asked before the release counts as good, see `_application_gate`"""
+    contents: t.Mapping[str, str] = field(default_factory=dict, compare=False)
+    """file beside the stored record to the SHA-256 of what it holds"""
+    committed: int = field(default=0, compare=False)
+    """grows with every release that becomes the current one; 0 for one that has not, or before that was counted"""
 
     @property
     def image_names(self) -> tuple[str, ...]:

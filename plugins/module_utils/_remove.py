@@ -102,9 +102,9 @@ def _forget(operation: Operation, removal: Removal | None) -> None:
 
 def _forget_volumes(folder: str, names: t.Collection[str]) -> None:
     """What init steps did in volumes that are gone is to be done again, also where no engine tells of their making."""
-    from ansible_collections.strata.compose.plugins.module_utils._ledger import LedgerFile
+    from ansible_collections.strata.compose.plugins.module_utils._ledger import Ledger, LedgerFile
 
     file = LedgerFile(folder)
-    ledger = file.read() if names else None
-    if ledger and ledger.succeeded:
+    ledger = file.found() if names else None
+    if isinstance(ledger, Ledger) and ledger.succeeded:
         file.write(ledger.without_volumes(names))

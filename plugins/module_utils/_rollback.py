@@ -13,11 +13,13 @@ from dataclasses import replace
 from ansible_collections.strata.compose.plugins.module_utils import _history, _images
 from ansible_collections.strata.compose.plugins.module_utils._digests import digest_if_readable, with_files_as_now
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._history import DAMAGED
 from ansible_collections.strata.compose.plugins.module_utils._inputs import files_of_service
 from ansible_collections.strata.compose.plugins.module_utils._journal import DEGRADED, PREPARE, Journal, JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
 from ansible_collections.strata.compose.plugins.module_utils._model import is_past
 from ansible_collections.strata.compose.plugins.module_utils._mounts import patterns_of
+from ansible_collections.strata.compose.plugins.module_utils._records import Damage
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene
@@ -86,7 +88,13 @@ def _noted(operation: Operation, scene: Scene) -> t.Iterator[None]:
 
 
 def _current(store: ReleaseStore) -> Release:
-    last = store.current()
+    last = store.read_current()
+    if isinstance(last, Damage):
+        raise last.failure(
+            f"So it is not known what release {store.current_number()} left, and nothing goes back from it. "
+            f"state=present records anew what runs; then give the number of the release to go back to (release). "
+            f"Nothing was changed."
+        )
     if last is None and _history.good(store.history()):
         raise ComposeFailure(
             "there is no release to go back from: this environment was removed (state=absent). Deploy it with "
@@ -111,6 +119,16 @@ def _target(store: ReleaseStore, last: Release, number: int | None, is_degraded:
             raise ComposeFailure(f"release {number} is not here or was never good. Good ones: {_listed(good)}.")
         return store.load(number)
     earlier = _history.before(history, last.number)
+    lost = [
+        each for each in history if each["release"] == last.about.get("replaced") and each.get("outcome") == DAMAGED
+    ]
+    if lost:
+        raise ComposeFailure(
+            f"{lost[0]['cause']}. So release {lost[0]['release']}, which served before release {last.number}, cannot "
+            f"come back. Give the number of another one (release): {_listed(_history.good(history))}. "
+            f"Nothing was changed.",
+            error_kind="damaged_state",
+        )
     if earlier is None:
         raise ComposeFailure(f"there is no good release before {last.number}, the current one. Nothing was changed.")
     return store.load(earlier)

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import re
 import typing as t
 
-from ansible_collections.strata.compose.plugins.module_utils import _public_words
-from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils import _public_words, _records
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, notice
 from ansible_collections.strata.compose.plugins.module_utils._files import is_file, read_file, size
+from ansible_collections.strata.compose.plugins.module_utils._records import Damage
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, passwords_in, secrets_of
 from ansible_collections.strata.compose.plugins.module_utils._sources import texts_of, variables_of
 
@@ -23,6 +24,7 @@ if t.TYPE_CHECKING:
 LARGEST = 1 << 16
 """Bytes; a larger file behind ``secrets:`` is a key store or the like, which no log line repeats."""
 
+IN_QUOTES = re.compile(r'"([^"]{6,})"?')
 GENERATED = "secrets.json"
 """File in a project's state folder: a JSON object of passwords that were made on the host."""
 
@@ -48,15 +50,13 @@ def learn_gate(redactor: Redactor, release: Release) -> None:
 
 def learn_generated(redactor: Redactor, folder: str) -> None:
     """Teach the redactor the passwords that were made on the host for the project of this state folder."""
-    path = os.path.join(folder, GENERATED)
-    content = read_file(path)
-    if content is None:
-        return
-    try:
-        redactor.learn(_texts(json.loads(content)))
-    except ValueError as error:
-        # Without the parser's words, which may quote the file.
-        raise ComposeFailure(f"{path}, which holds the generated passwords, is no JSON: restore it.") from error
+    found = _records.read(os.path.join(folder, GENERATED), dict)
+    if isinstance(found, Damage):
+        # Whatever is left of them: they are still the passwords of the databases.
+        redactor.learn(IN_QUOTES.findall((read_file(found.path) or b"").decode("utf-8", "replace")))
+        notice(f"{found}. It holds the generated passwords of databases: restore it, or make new ones (postgres_env).")
+    elif found:
+        redactor.learn(_texts(found))
 
 
 @contextlib.contextmanager

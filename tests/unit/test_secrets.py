@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from ansible_collections.strata.compose.plugins.module_utils import _secrets
+from ansible_collections.strata.compose.plugins.module_utils import _errors, _secrets
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, told_as_module_result
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json
 from ansible_collections.strata.compose.plugins.module_utils._project import Project
@@ -83,12 +83,14 @@ def test_generated_passwords(tmp_path):
     assert redactor.mask("hunter2 hunter3") == f"{MASK} {MASK}"
 
 
-def test_a_damaged_file_of_generated_passwords_is_not_quoted(tmp_path):
+def test_a_damaged_file_of_generated_passwords_is_not_quoted_and_what_is_left_of_it_is_masked(tmp_path):
     (tmp_path / "secrets.json").write_text('{"postgres": "hunter2')
-    with pytest.raises(ComposeFailure) as failure:
-        _secrets.learn_generated(Redactor(), str(tmp_path))
-    assert "is no JSON" in failure.value.message
-    assert "hunter2" not in failure.value.message
+    redactor = Redactor()
+    _secrets.learn_generated(redactor, str(tmp_path))
+    (warning,) = _errors._noticed
+    assert "secrets.json is no JSON or was cut off" in warning
+    assert "hunter2" not in warning
+    assert redactor.mask("is hunter2") == f"is {MASK}"
 
 
 def test_what_cannot_be_resolved_is_learned_from_its_texts(tmp_path):
@@ -107,10 +109,14 @@ class Module:
     def __init__(self, **params):
         self.params = params
         self.told = SimpleNamespace(result=None, pending=None)
+        self.warnings: list[str] = []
 
     def _end(self, **result):
         self.told = SimpleNamespace(result=result, params=dict(self.params), pending=sys.exc_info()[1])
         raise SystemExit
+
+    def warn(self, warning):
+        self.warnings.append(warning)
 
     exit_json = fail_json = _end
 

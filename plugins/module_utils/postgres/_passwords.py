@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import string
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.strata.compose.plugins.module_utils import _records
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
 from ansible_collections.strata.compose.plugins.module_utils._secrets import GENERATED
 from ansible_collections.strata.compose.plugins.module_utils.postgres import _scram
 from ansible_collections.strata.compose.plugins.module_utils.postgres._observed import Role
@@ -65,16 +64,17 @@ class Kept:
         everything = self._everything()
         section = {**everything.get(SECTION, {}), self.server: dict(passwords)}
         told = {**everything, SECTION: {name: each for name, each in section.items() if each}}
-        replace_file(self.path, (json.dumps(told, indent=1, sort_keys=True) + "\n").encode())
+        _records.write(self.path, told)
 
     def _everything(self) -> dict[str, t.Any]:
-        content = read_file(self.path)
-        try:
-            told: dict[str, t.Any] = json.loads(content) if content else {}
-        except ValueError:
-            # Without the parser's words, which may quote the file.
-            raise ComposeFailure(f"{self.path}, which holds the generated passwords, is no JSON: restore it.") from None
-        return told
+        found = _records.read(self.path, dict)
+        if isinstance(found, _records.Damage):
+            raise found.failure(
+                "It holds the generated passwords of databases: restore it from a backup, or remove it and give the "
+                "passwords with the options password and readonly_password, or have new ones made with "
+                "password_mismatch=replace. Nothing was changed in the database."
+            )
+        return found or {}
 
 
 def decided(name: str, given: str | None, kept: str | None, role: Role | None, replaces: bool, path: str) -> str | None:

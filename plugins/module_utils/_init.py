@@ -32,6 +32,7 @@ from ansible_collections.strata.compose.plugins.module_utils._init_plan import O
 from ansible_collections.strata.compose.plugins.module_utils._init_profiles import for_servers
 from ansible_collections.strata.compose.plugins.module_utils._init_run import Run, carry_out
 from ansible_collections.strata.compose.plugins.module_utils._init_scene import InitScene
+from ansible_collections.strata.compose.plugins.module_utils._ledger import LedgerFile
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json, is_done
 from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
 from ansible_collections.strata.compose.plugins.module_utils._plan_inputs import digests_of
@@ -51,11 +52,15 @@ from ansible_collections.strata.compose.plugins.module_utils.engines import comp
 
 Result = dict[str, t.Any]
 
+ASSUME = "assume"
+
 
 def run(options: t.Mapping[str, t.Any], redactor: Redactor, check: bool) -> Result:
     """Run the init phase; what of a deployment is no option of it has no say in it, and no release is dropped."""
+    if options["state"] == ASSUME:
+        _init_words.require_confirmation(options)
     fixed = {"state": "init", "services": None, "revision": None, "wait": True, "timeout": None}
-    keep_all = {"keep_releases": sys.maxsize}
+    keep_all = {"keep_releases": sys.maxsize, "assume": options["state"] == ASSUME}
     return _operations.run(
         {**options, "step_timeout": options["timeout"], **fixed, **keep_all}, redactor, check, False, perform
     )
@@ -64,12 +69,15 @@ def run(options: t.Mapping[str, t.Any], redactor: Redactor, check: bool) -> Resu
 def perform(operation: Operation) -> Result:
     """Run the steps that have not succeeded for their present content, or take over another host's word for them."""
     options = operation.options
-    scene = _init_scene.init_scene(options, _init_scene.selection_of(options), operation.redactor)
+    is_anew = options["assume"] or options["run"] == "always"
+    scene = _init_scene.init_scene(options, _init_scene.selection_of(options), operation.redactor, is_anew)
     if options["proven"] is not None:
         return _init_words.taken_over(scene, operation)
     policy = Policy(build=options["build"], pull=options["pull"], external=options["external"])
     due = _due(scene, options)
     images = _images(scene, policy, due)
+    if options["assume"]:
+        return _assumed(scene, images, operation)
     findings = _checked(scene, due, images, policy)
     if operation.check:
         foreseen = {name: Outcome(name, _init_plan.PENDING) for name in due}
@@ -79,12 +87,32 @@ def perform(operation: Operation) -> Result:
         actions = [*(each.told() for each in coming), *_actions(due, options), *(each.told() for each in possible)]
         told = _init_report.told(scene, foreseen, actions)
         return {**told, "due": is_due, "inputs": _inputs(scene), "warnings": warnings_of(images, possible)}
+    if is_anew:
+        LedgerFile(scene.store.folder).begin_anew()
     scene, acquired = _prepared(scene, images)
     with following(acquired):
         created = create_externals(findings.missing, scene.cli)
     before = [*created, *acquired]
     with following(before):
         return _performed(scene, before, operation)
+
+
+def _assumed(scene: InitScene, images: t.Sequence[Step], operation: Operation) -> Result:
+    """Write down that the steps are done, in their images, which are got first; none is run."""
+    acquired = [each.told() for each in images]
+    if not operation.check:
+        acquired = acquire(scene.release, images, scene.snapshot, scene.cli)
+    with following(acquired):
+        after = scene.looked_at_again() if images and not operation.check else scene
+        names = _due(after, operation.options)
+        ledger = _init_words.with_assumed(after, names, operation.options["actor"] or "unknown")
+        file = LedgerFile(after.store.folder)
+        if not operation.check and ledger != file.found():
+            file.replace(ledger)
+    actions = [*acquired, *({"service": name, "action": "assume", "reason": "said to be done"} for name in names)]
+    told = _init_report.told(replace(after, ledger=ledger), {}, actions)
+    is_due = bool(actions) or _init_words.is_selection_new(scene)
+    return {**told, "due": is_due, "inputs": _inputs(scene)} if operation.check else told
 
 
 def _inputs(scene: InitScene) -> dict[str, str]:

@@ -24,6 +24,8 @@ if t.TYPE_CHECKING:
 Model = t.Mapping[str, t.Any]
 
 SUCCEEDED, FAILED, DONE, PENDING = "succeeded", "failed", "done before", "not run"
+ASSUMED = "assumed"
+"""Nobody saw the step run: the user has said that it is done."""
 
 NOT_CONTENT = ("profiles", "depends_on", "restart")
 """Keys that say when a step runs, not what it does."""
@@ -178,9 +180,9 @@ def _used_as_they_are(declared: Model | None, existing: t.Collection[str]) -> di
 
 def line(outcome: Outcome) -> str:
     """A step for people: ``✔ migrations (exit 0, 2.3 s)``."""
-    if outcome.outcome == DONE:
+    if outcome.outcome in (DONE, ASSUMED):
         where = f" on {outcome.host}" if outcome.host else ""
-        return f"✔ {outcome.service} (done before, {outcome.finished}{where})"
+        return f"✔ {outcome.service} ({outcome.outcome}, {outcome.finished}{where})"
     if outcome.outcome == PENDING:
         return f"– {outcome.service} (not run)"
     mark = "✔" if outcome.outcome == SUCCEEDED else "✘"

@@ -59,6 +59,8 @@ class InitScene:
     ledger: Ledger
     sources: t.Mapping[str, t.Any] = field(default_factory=dict)
     """what was taken for the release and why, as the result tells it"""
+    is_anew: bool = False
+    """whether a ledger that is damaged or lost counts as one without any step, for the user said so"""
 
     @property
     def images(self) -> dict[str, str]:
@@ -76,7 +78,7 @@ class InitScene:
 
     def looked_at_again(self) -> InitScene:
         snapshot = observe(self.cli, self.release.project, self.release.image_names)
-        return replace(self, snapshot=snapshot, ledger=ledger_of(self.store, self.images))
+        return replace(self, snapshot=snapshot, ledger=ledger_of(self.store, self.images, self.is_anew))
 
     def contents(self) -> t.Mapping[str, Content]:
         """What each step would be run with now."""
@@ -114,7 +116,9 @@ class InitScene:
         return Content(fingerprint, image, {**volumes, **fleeting})
 
 
-def init_scene(options: Options, selection: t.Mapping[str, t.Any], redactor: Redactor) -> InitScene:
+def init_scene(
+    options: Options, selection: t.Mapping[str, t.Any], redactor: Redactor, is_anew: bool = False
+) -> InitScene:
     """Resolve the environment with its steps, and observe its engine."""
     project = find_project(options)
     cli = Cli(project.base_directory, options["docker_host"], options["command_timeout"])
@@ -130,10 +134,10 @@ def init_scene(options: Options, selection: t.Mapping[str, t.Any], redactor: Red
     release = replace(release, model=without_what_is_off(release.model, steps, on))
     release = with_folders(release, {each.service for each in steps}, project.directory)
     snapshot = observe(cli, project.name, release.image_names)
-    ledger = ledger_of(store, {each.name: release.parts[each.service].image_name for each in steps})
+    ledger = ledger_of(store, {each.name: release.parts[each.service].image_name for each in steps}, is_anew)
     own_name = _origins.own_name_of(project, texts_of(project, only_layers=True))
     sources = _origins.sources_of(project, options, own_name, release.findings.get("unused_profiles", ()), is_file)
-    return InitScene(cli, store, release, snapshot, selection, steps, ledger, sources)
+    return InitScene(cli, store, release, snapshot, selection, steps, ledger, sources, is_anew)
 
 
 def _resolved(
@@ -150,9 +154,10 @@ def _resolved(
         return resolved(replace(project, profiles=(*project.profiles, selection["profile"])), cli, redactor)
 
 
-def ledger_of(store: ReleaseStore, images: t.Mapping[str, str]) -> Ledger:
+def ledger_of(store: ReleaseStore, images: t.Mapping[str, str], is_anew: bool = False) -> Ledger:
     """The ledger; a word that awaited its image is for the one that was deployed next."""
-    ledger = LedgerFile(store.folder).read()
+    file = LedgerFile(store.folder)
+    ledger = file.read_or_new() if is_anew else file.read()
     if not any(each.awaits_image for entries in ledger.succeeded.values() for each in entries):
         return ledger
     served = [store.load(number) for number in good(store.history())]
@@ -184,7 +189,12 @@ def outcome_of(name: str, success: Success | None) -> Outcome:
     if success is None:
         return Outcome(name, _init_plan.PENDING)
     return Outcome(
-        name, _init_plan.DONE, success.exit_code, success.seconds, finished=success.finished, host=success.host
+        name,
+        _init_plan.ASSUMED if success.assumed else _init_plan.DONE,
+        success.exit_code,
+        success.seconds,
+        finished=success.finished,
+        host=success.host,
     )
 
 

@@ -8,13 +8,16 @@ Private to strata.compose.
 
 from __future__ import annotations
 
+import socket
 import typing as t
+import uuid
 from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _init_report
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._init_scene import InitScene
-from ansible_collections.strata.compose.plugins.module_utils._ledger import LedgerFile, Success
+from ansible_collections.strata.compose.plugins.module_utils._ledger import Ledger, LedgerFile, Success
+from ansible_collections.strata.compose.plugins.module_utils._lock import now
 from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
 
 Result = dict[str, t.Any]
@@ -33,9 +36,10 @@ def taken_over(scene: InitScene, operation: Operation) -> Result:
     for name in news:
         ledger = ledger.ended(name, words[name].as_word(_image(scene, name, operation), after))
     if not operation.check:
-        remember_selection(scene)
+        if not scene.is_anew:
+            remember_selection(scene)
         if news:
-            LedgerFile(scene.store.folder).write(replace(ledger, selection=scene.selection))
+            LedgerFile(scene.store.folder).replace(replace(ledger, selection=scene.selection))
     actions = [{"service": name, "action": "prove", "reason": f"ran on {words[name].host}"} for name in news]
     return _init_report.told(replace(scene, ledger=ledger), {}, actions)
 
@@ -57,6 +61,26 @@ def _require_words(scene: InitScene, words: t.Mapping[str, Success]) -> None:
                 f"init step {name} ran on {word.host} at {word.finished}, which this host has known since before its "
                 f"image or its data changed here: they changed meanwhile, run again. Nothing was changed."
             )
+
+
+def require_confirmation(options: t.Mapping[str, t.Any]) -> None:
+    """What is not run and counts as done has to name the environment."""
+    if options["confirm"] != options["environment"]:
+        raise ComposeFailure(
+            f"state=assume writes down that the init steps of environment {options['environment']} are done and runs "
+            f"none: say so with confirm={options['environment']} (-e compose_init_confirm). Nothing was changed."
+        )
+
+
+def with_assumed(scene: InitScene, names: t.Iterable[str], actor: str) -> Ledger:
+    """The ledger in which these steps are done for what they are now."""
+    ledger, contents = scene.ledger, scene.contents()
+    for name in names:
+        content = contents[name]
+        about = (now(), socket.gethostname(), actor, uuid.uuid4().hex)
+        success = Success(content.fingerprint, content.image, dict(content.lives_on), 0, 0.0, *about, assumed=True)
+        ledger = ledger.ended(name, success)
+    return replace(ledger, selection=scene.selection if scene.steps else {})
 
 
 def _image(scene: InitScene, name: str, operation: Operation) -> str | None:

@@ -168,8 +168,8 @@ class Ledger:
 LOST = (
     "Which init steps have succeeded is not known, and none is run again for that. When they are done, as in an "
     "environment that serves, say so with state=assume and confirm=<environment> of compose_init (playbooks/init.yml "
-    "-e init_state=assume -e compose_env_confirm=<environment>). To run them all again, give run=always. A backup of "
-    "the file does too. Nothing was changed."
+    "-e compose_init_state=assume -e compose_init_confirm=<environment>). To run them all again, give "
+    "run=always. A backup of the file does too. Nothing was changed."
 )
 
 
@@ -194,14 +194,23 @@ class LedgerFile:
             return Damage(self.path, "is missing") if self._was_there() else Ledger()
         return found
 
-    def begin_anew(self) -> None:
-        """Set a damaged or lost ledger aside for one without any step, for the user said what these are worth."""
+    def read_or_new(self) -> Ledger:
+        """The ledger, without any step when it is damaged or lost and the user has said what to make of that."""
         found = self.found()
-        if isinstance(found, Damage):
-            if found.is_newer:
-                raise found.failure("")
+        if isinstance(found, Damage) and found.is_newer:
+            raise found.failure("")
+        return Ledger() if isinstance(found, Damage) else found
+
+    def begin_anew(self) -> None:
+        """Have a ledger without any step in the place of one that is damaged or lost."""
+        if isinstance(self.found(), Damage):
+            self.replace(Ledger())
+
+    def replace(self, ledger: Ledger) -> None:
+        """Write a ledger that takes the place of the one that is here, a damaged one of which is kept for a look."""
+        if isinstance(self.found(), Damage):
             _records.set_aside(self.path)
-            self.write(Ledger())
+        self.write(ledger)
 
     def write(self, ledger: Ledger) -> Ledger:
         _records.write(self.path, asdict(ledger))

@@ -81,6 +81,8 @@ COMPOSE_INIT: Spec = {
     **{name: option for name, option in ENVIRONMENT.items() if name != "services"},
     **OWNERSHIP,
     **INCOMING,
+    "state": {"type": "str", "choices": ["present", "assume"], "default": "present"},
+    "confirm": {"type": "str"},
     "profile": {"type": "str", "default": "init"},
     "steps": {"type": "list", "elements": "raw"},
     "file": {"type": "list", "elements": "path"},

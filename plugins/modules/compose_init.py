@@ -44,6 +44,19 @@ attributes:
     description: What a step changes is not known.
     support: none
 options:
+  state:
+    description:
+      - V(present) runs the steps that have not succeeded for their present content.
+      - V(assume) writes down that they have, and runs none. For a database that was migrated by other means, and when
+        the ledger was damaged or lost, which stops every deployment until it is said whether the steps are done. Their
+        images are got, for a step is done in its image. Needs O(confirm).
+    type: str
+    choices: [present, assume]
+    default: present
+  confirm:
+    description:
+      - The name of the environment, for O(state=assume).
+    type: str
   profiles:
     description:
       - Profiles that are on, as for M(strata.compose.compose_env), so that the steps depend on what is deployed. The
@@ -95,7 +108,8 @@ options:
   run:
     description:
       - V(once) runs a step that has not succeeded for its present content. V(always) runs all of them on every call,
-        for steps that are to be repeated, or whose data lives where no volume tells that it is gone.
+        for steps that are to be repeated, or whose data lives where no volume tells that it is gone. V(always) also
+        begins a new ledger where the old one was damaged or lost.
     type: str
     choices: [once, always]
     default: once
@@ -175,6 +189,13 @@ EXAMPLES = r"""
     file: deploy/init-compose.yml
     timeout: 1800
 
+- name: Say that the database, which was migrated by hand, has all of its migrations
+  strata.compose.compose_init:
+    project_dir: /opt/shop
+    environment: prod
+    state: assume
+    confirm: prod
+
 - name: Reset the test data on every deployment
   strata.compose.compose_init:
     project_dir: /opt/shop
@@ -213,7 +234,8 @@ actions:
       description: Name of the step, which is its service unless O(steps) names it otherwise.
       type: str
     action:
-      description: V(init), or V(prove) for the word of another host that was taken over.
+      description:
+        - V(init), V(prove) for the word of another host that was taken over, or V(assume).
       type: str
     reason:
       description: Why.
@@ -233,7 +255,7 @@ steps:
       description: Name of the step, which is its service unless O(steps) names it otherwise.
       type: str
     outcome:
-      description: V(succeeded), V(failed), V(done before) or V(not run).
+      description: V(succeeded), V(failed), V(done before), V(assumed) or V(not run).
       type: str
     exit_code:
       description: Exit code of its container.
@@ -337,6 +359,8 @@ error_kind:
     - V(init_failed) when a step failed, or the phase was cancelled while steps ran. V(locked) when another operation is
       at work on the project, V(cancelled) after SIGTERM or SIGINT, V(timeout) when a call of the Docker CLI took longer
       than O(command_timeout).
+    - V(damaged_state) when the ledger is damaged or lost, see O(state). V(unsafe_state) when others can write to the
+      state folder.
   returned: failure of one of these kinds
   type: str
   sample: init_failed

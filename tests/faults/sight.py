@@ -139,7 +139,7 @@ def current(number: int) -> Condition:
 
 def _number(sight: Sight) -> int:
     try:
-        return int((sight.state / "current").read_text())
+        return int(sight.json("current").get("release") or 0)
     except (OSError, ValueError):
         return 0
 

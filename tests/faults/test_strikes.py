@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import json
 from pathlib import Path
 
+import Callable
 import pytest
 
 from tests.faults.places import Place
@@ -117,6 +118,6 @@ def require_kept(trial: Trial, fault: Fault, told: Told, before: dict[str, list[
 
 def require_whole_release(trial: Trial) -> None:
     """The environment runs one release and not parts of two."""
-    is_second = (trial.state / "current").read_text().strip() == "2"
+    is_second = json.loads((trial.state / "current").read_text())["release"] == 2
     files = trial.scenario.second if is_second else trial.scenario.first
     require_wanted(trial, containers_of(files(trial.names)), "two" if is_second else "one")

@@ -160,6 +160,11 @@ class Environment:
                 self.engine.images.remove(tag)
 
 
+def as_before(record: dict[str, Any]) -> str:
+    """A record of the state folder as the version before wrote it, without the digest that would not fit any more."""
+    return json.dumps({key: value for key, value in record.items() if key not in ("format", "digest")}, indent=1)
+
+
 MODES = {"--check": "check_mode", "--diff": "diff"}
 
 

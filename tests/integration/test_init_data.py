@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.integration.conftest import Environment, service
+from tests.integration.conftest import Environment, as_before, service
 from tests.integration.test_compose_init import init, named, outcomes, project, runs, state_of, step, succeed
 
 __all__ = ["project"]
@@ -64,7 +64,7 @@ def test_ledger_of_the_version_before_does_not_make_a_step_run_again(project: En
     ledger = json.loads(path.read_text())
     (entry,) = ledger["succeeded"]["seed"]
     entry["lives_on"] = {f"{project.project}_data": entry["finished"]}
-    path.write_text(json.dumps(ledger))
+    path.write_text(as_before(ledger))
     assert not init(project, "--check").result["due"]
     assert not succeed(project).changed
     project.run(state="absent", volumes=True, confirm="dev")

@@ -123,8 +123,8 @@ def test_environment_that_was_cut_off_is_recovered_by_its_due_steps(project: Env
     """The database is up and empty, and what needs it never gets healthy without the step."""
     begin(project)
     project.container("database").restart()
-    current = (project.state_dir / project.project / "current").read_text().strip()
-    journal = {"phase": "gate", "to": int(current), "back": int(current), "started": "2026-11-26T08:00:00Z"}
+    current = json.loads((project.state_dir / project.project / "current").read_text())["release"]
+    journal = {"phase": "gate", "to": current, "back": current, "started": "2026-11-26T08:00:00Z"}
     journal.update({"actor": "alice", "services": ["web"], "containers": project.ids()})
     journal["gate"] = {"wait": True, "wait_timeout": 60, "stable_for": 1}
     (project.state_dir / project.project / "journal.json").write_text(json.dumps(journal))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import IMAGE, Environment, service
+from tests.integration.conftest import IMAGE, Environment, as_before, service
 
 RECREATED = {("web", "recreate")}
 
@@ -66,7 +66,7 @@ def forget_mounts(environment: Environment) -> None:
     path, record = release(environment)
     for made in record["made"].values():
         del made["links"], made["inodes"]
-    path.write_text(json.dumps(record))
+    path.write_text(as_before(record))
 
 
 def test_what_a_service_writes_is_data(with_data: Environment) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) The strata.compose authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Records of the state folder prove themselves; what does not is not believed. ``state/released`` is of 0.2.0, before formats."""
+"""Records of the state folder prove themselves or are not believed. ``state/released`` has no digests yet."""
 
 from __future__ import annotations
 
@@ -114,9 +114,8 @@ def test_state_of_the_version_before_is_read_and_written_anew_once(released):
     make_sound(released)
     assert believed(released) == before
     assert CurrentFile(released.folder).read() == Current(2, 1, True)
-    texts = [
-        path for path in Path(released.folder).rglob("*.json") if path.name not in ("compose.json", "journal.json")
-    ]
+    plain = ("compose.json", "journal.json")
+    texts = [path for path in Path(released.folder).rglob("*.json") if path.name not in plain]
     assert len(texts) == 7
     assert all(_records.read_record(str(path)).is_sealed for path in texts)
     inodes = [path.stat().st_ino for path in texts]
@@ -206,6 +205,7 @@ def test_lost_ledger_is_no_empty_one(released, content):
         path.write_text(content)
     with pytest.raises(ComposeFailure, match="state=assume.*run=always"):
         file.read()
+    assert file.read_or_new() == Ledger()
     file.begin_anew()
     assert file.read() == Ledger()
     assert (path.parent / "init.json.damaged").exists() == (content is not None)
@@ -220,7 +220,7 @@ def test_ledger_that_is_lost_before_its_project_is_written_anew_is_no_empty_one(
 def test_ledger_of_a_newer_version_stays(released):
     path = Path(released.folder) / "init.json"
     path.write_text('{"format": 3, "digest": "", "a": 1}')
-    for act in (LedgerFile(released.folder).read, LedgerFile(released.folder).begin_anew):
+    for act in (LedgerFile(released.folder).read, LedgerFile(released.folder).read_or_new):
         with pytest.raises(ComposeFailure, match="newer version: update the collection") as failure:
             act()
         assert "run=always" not in failure.value.message

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import json
+import json
+from collections.abc import Callable
 from pathlib import Path
 
-import Callable
 import pytest
 
 from tests.faults.places import Place

@@ -194,17 +194,19 @@ def test_killed_roll_back_gives_the_users_tag_back(environment: Environment, eng
     engine.images.remove(tag, force=True)
 
 
-def test_damaged_records_are_told_with_their_path(serving: Environment) -> None:
-    journal = state_of(serving) / "journal.json"
+def test_damaged_records_are_told_with_their_path_and_keep_nothing_from_running(serving: Environment) -> None:
+    before, journal = serving.ids(), state_of(serving) / "journal.json"
     journal.write_text('{"phase": "gate", "to":')
-    outcome = serving.run()
-    assert outcome.failed
-    assert f"{journal} is damaged" in outcome.message
     assert str(journal) in serving.run("compose_env_info", gather=["lock"]).result["lock"]["journal"]["phase"]
-    journal.unlink()
+    warnings = " ".join(serving.deploy().result["warnings"])
+    assert f"{journal} is no JSON or was cut off. A deployment was cut off" in warnings
+    assert not journal.exists()
     record = state_of(serving) / "releases/0001/release.json"
     record.write_text("[]")
-    assert f"{record} is damaged" in serving.run().message
+    outcome = serving.deploy()
+    assert f"{record} is no JSON object" in " ".join(outcome.result["warnings"])
+    assert serving.ids() == before
+    assert serving.deploy().result["release"] == 2
 
 
 @pytest.mark.parametrize(

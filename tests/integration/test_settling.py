@@ -198,13 +198,13 @@ def test_damaged_records_are_told_with_their_path_and_keep_nothing_from_running(
     before, journal = serving.ids(), state_of(serving) / "journal.json"
     journal.write_text('{"phase": "gate", "to":')
     assert str(journal) in serving.run("compose_env_info", gather=["lock"]).result["lock"]["journal"]["phase"]
-    warnings = " ".join(serving.deploy().result["warnings"])
+    warnings = str(serving.deploy().result["warnings"])
     assert f"{journal} is no JSON or was cut off. A deployment was cut off" in warnings
     assert not journal.exists()
     record = state_of(serving) / "releases/0001/release.json"
     record.write_text("[]")
     outcome = serving.deploy()
-    assert f"{record} is no JSON object" in " ".join(outcome.result["warnings"])
+    assert f"{record} is no JSON object" in str(outcome.result["warnings"])
     assert serving.ids() == before
     assert serving.deploy().result["release"] == 2
 

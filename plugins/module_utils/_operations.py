@@ -22,6 +22,7 @@ from ansible_collections.strata.compose.plugins.module_utils._files import is_fi
 from ansible_collections.strata.compose.plugins.module_utils._journal import JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._owner_record import OBSERVING, note_owner, require_own
+from ansible_collections.strata.compose.plugins.module_utils._records import Damage
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
 from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._scene import Options
@@ -194,6 +195,10 @@ def _journal(operation: Operation) -> Journal | None:
     """The journal. What a switch of which nobody knows any more has left half made is removed."""
     file = JournalFile(operation.store.folder)
     was_there = os.path.exists(file.path)
+    found = file.found()
+    if isinstance(found, Damage) and found.is_newer and operation.options["state"] in ("stopped", "absent"):
+        notice(f"{found}. What it tells of is left as it is.")
+        return None
     journal = file.read_or_set_aside()
     if was_there and journal is None:
         from ansible_collections.strata.compose.plugins.module_utils._leftovers import remove_leftovers

@@ -9,17 +9,13 @@ strata.compose.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import typing as t
 
-from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import read_record, replace_file
+from ansible_collections.strata.compose.plugins.module_utils import _records
 from ansible_collections.strata.compose.plugins.module_utils._lock import now
 
 FILE = "backups.json"
-FORMAT = 1
 GOOD, FAILED = "good", "failed"
 """Outcomes."""
 
@@ -30,15 +26,16 @@ def note_outcome(folder: str, database: str, operation: str, actor: str, **facts
     """Write down how an operation on a database ended, in the place of how the last one of its kind did."""
     entry = {"database": database, "operation": operation, "actor": actor, "time": now(), **facts}
     others = [each for each in outcomes(folder) if (each["database"], each["operation"]) != (database, operation)]
-    told = {"format": FORMAT, "backups": [*others, entry]}
-    replace_file(os.path.join(folder, FILE), (json.dumps(told, indent=1, sort_keys=True) + "\n").encode())
+    _records.write(os.path.join(folder, FILE), {"backups": [*others, entry]})
 
 
 def outcomes(folder: str) -> list[Entry]:
-    """How the last operations ended, by database; nothing where the file cannot be understood, for nothing needs it."""
-    with contextlib.suppress(ComposeFailure):
-        told = read_record(os.path.join(folder, FILE)) or {}
-        entries = told.get("backups") if told.get("format") == FORMAT else None
-        found = [each for each in entries or () if isinstance(each, dict) and {"database", "operation"} <= set(each)]
-        return sorted(found, key=lambda each: (str(each["database"]), str(each["operation"])))
-    return []
+    """How the last operations ended, by database; nothing where the file is not believed, for nothing needs it."""
+    found = _records.read(os.path.join(folder, FILE), _entries)
+    entries = found if isinstance(found, list) else []
+    return sorted(entries, key=lambda each: (str(each["database"]), str(each["operation"])))
+
+
+def _entries(content: _records.Content) -> list[Entry]:
+    (entries,) = content.values()
+    return [each for each in entries if {"database", "operation"} <= set(each)]

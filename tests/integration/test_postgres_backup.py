@@ -104,6 +104,9 @@ def test_database_that_is_not_there(postgres: Postgres) -> None:
     assert postgres.database in outcome.message
     outcome = postgres.run("postgres_backup", service="elsewhere")
     assert "service elsewhere of" in outcome.message
+    for options in ({"dedicated": True}, {"service": ""}):
+        outcome = postgres.run("postgres_backup", **options)
+        assert f"service postgres of {postgres.environment.project}-postgres does not run" in outcome.message
     assert not postgres.folder.exists() or not postgres.dumps()
 
 

@@ -215,6 +215,7 @@ class TestUp:
         assert "has no database not_yet. Make it with postgres_env" in database.migrate(database="not_yet").message
         assert not database.migrate("check_mode", service="").failed
         missing = database.migrate(service="")
+        assert database.migrate(dedicated=True).message == missing.message
         assert missing.failed
         assert f"service postgres of {database.environment.project}-postgres does not run" in missing.message
 

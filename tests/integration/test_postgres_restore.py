@@ -68,6 +68,8 @@ def test_restore_brings_back_what_was_lost(postgres: Postgres) -> None:
     for part in (postgres.database, "is not empty", "replace=true and confirm=dev", "Nothing was changed"):
         assert part in refused.message
     assert postgres.run("postgres_restore", replace=True, confirm="prod").failed
+    elsewhere = postgres.run("postgres_restore", dedicated=True, **CONSENT)
+    assert f"service postgres of {postgres.environment.project}-postgres does not run" in elsewhere.message
     planned = postgres.run("postgres_restore", "check", **CONSENT)
     assert planned.changed
     assert postgres.databases() == {*ITS_OWN, postgres.database}

@@ -18,7 +18,7 @@ from pathlib import Path
 from ansible_collections.strata.compose.plugins.module_utils import _dotenv
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import is_folder, read_file, seen
-from ansible_collections.strata.compose.plugins.module_utils._folders import place_of, private
+from ansible_collections.strata.compose.plugins.module_utils._folders import Folder, place_of, private
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, fingerprint, secrets_of
 
 MODE = 0o600
@@ -111,12 +111,17 @@ def check_against_example(wish: Wish) -> None:
         raise ComposeFailure(f"example {wish.example} is not there: correct the path, or leave it out for {EXAMPLE}.")
 
 
+def _content(folder: Folder, name: str) -> bytes:
+    with folder.opened(name) as file:
+        return file.read()
+
+
 def _example(wish: Wish, path: str) -> bytes | None:
     if seen(path) != path:
         return read_file(path)  # a private copy of what is to come
     try:
-        with place_of(path, str(wish.directory)) as (folder, name), folder.opened(name) as file:
-            return file.read()
+        with place_of(path, str(wish.directory)) as (folder, name):
+            return _content(folder, name)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -163,8 +163,12 @@ class Writer:
                         self._stage_file(path, copied)
 
     def _stage_file(self, path: str, source: t.IO[bytes]) -> None:
+        with self._beside(path) as (folder, temporary):
+            self._stage(path, source, folder, temporary)
+
+    def _stage(self, path: str, source: t.IO[bytes], folder: Folder, temporary: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with self._beside(path) as (folder, temporary), _named(folder, temporary):
+        with _named(folder, temporary):
             handle = os.open(temporary, flags, 0o600, dir_fd=folder.handle)
             with os.fdopen(handle, "wb") as file:
                 shutil.copyfileobj(source, file, BLOCK)

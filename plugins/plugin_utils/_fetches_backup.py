@@ -133,7 +133,7 @@ class _Announced(t.NamedTuple):
                 f"the host answers that its backup is {shown(file)}, and that is not the name of a backup of database "
                 f"{options['database']} in environment {options['environment']}. Nothing was written on the controller."
             )
-        if type(size) is not int or size < 0 or not isinstance(sha256, str):
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0 or not isinstance(sha256, str):
             raise AnsibleActionFail(
                 f"the host does not say how large {shown(file)} is, or not its SHA-256. Nothing was written on the "
                 f"controller."

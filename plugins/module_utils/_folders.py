@@ -132,6 +132,8 @@ def resolved(path: str) -> str:
                 path, name = os.path.split(path)
                 missing.append(name)
                 walk.reset()
+            except OSError as error:
+                raise ComposeFailure(f"{path} cannot be read on this host: {error.strerror}.") from error
 
 
 @contextlib.contextmanager

@@ -212,7 +212,8 @@ class Cli:
         into: tuple[t.Any, t.Any],
     ) -> subprocess.Popen[bytes]:
         try:
-            return subprocess.Popen(
+            # AnsibleModule.run_command has no time limit, and no process group that could be ended as a whole.
+            return subprocess.Popen(  # pylint: disable=ansible-bad-function
                 list(argv),
                 stdin=subprocess.PIPE if isinstance(stdin, bytes) else stdin or subprocess.DEVNULL,
                 stdout=into[0],

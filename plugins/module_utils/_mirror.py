@@ -93,7 +93,10 @@ def open_mirror(root: str) -> t.Iterator[Mirror]:
     place = os.path.join(_parent(), f"strata-{secrets.token_hex(16)}")
     argv = ["/bin/sh", "-c", GUARDIAN, "sh", place]
     pipe = subprocess.PIPE
-    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, cwd="/", start_new_session=True) as guardian:
+    # It outlives this process, which no program that AnsibleModule.run_command starts can do.
+    with subprocess.Popen(  # pylint: disable=ansible-bad-function
+        argv, stdin=pipe, stdout=pipe, cwd="/", start_new_session=True
+    ) as guardian:
         if guardian.stdout is None or guardian.stdout.readline() != b"\n":
             raise ComposeFailure(f"{place}, in which the plan is to be made, cannot be made. Nothing was changed.")
         yield Mirror(place, root, os.path.realpath(root))

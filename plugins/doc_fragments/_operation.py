@@ -23,6 +23,15 @@ options:
         was copied with its C(COMPOSE_PROJECT_NAME) would take the other environment over else.
       - It is needed once, as in C(-e compose_env_environment_renamed_from=prod).
     type: str
+  adopt_from:
+    description:
+      - The state folder of another user, or of another O(state_dir), by way of which the project was deployed, to take
+        the project over from it. Each state folder has its own history of releases, and two of them would undo each
+        other's, so that a project with containers of another one is refused before anything is touched.
+      - It is needed once, as in C(-e compose_env_adopt_from=/home/deploy/.local/state/strata/shop-prod). Containers
+        that need not change go on running. The history, generated passwords and the ledger of the init phase stay
+        where they are; to go on with those, run as that user, or give its O(state_dir).
+    type: path
   lock_wait:
     description:
       - Seconds to wait for another operation on the same project to end. With V(0) it fails at once and names who is at

@@ -16,8 +16,9 @@ import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._journal import DEGRADED, Journal, JournalFile
+from ansible_collections.strata.compose.plugins.module_utils._journal import DEGRADED, JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
+from ansible_collections.strata.compose.plugins.module_utils._lock_place import shared_lock
 from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
 from ansible_collections.strata.compose.plugins.module_utils._output import write_line
 from ansible_collections.strata.compose.plugins.module_utils._record import audited
@@ -67,13 +68,14 @@ def _settled_and_told(state_dir: str, project: str) -> int:
 
 def _settled(state_dir: str, project: str, redactor: Redactor) -> str:
     store = ReleaseStore(state_dir, project)
-    with cancellable() as cancellation, locked(store.folder, OPERATION, ACTOR, LOCK_WAIT):
+    lock = locked(store.folder, OPERATION, ACTOR, LOCK_WAIT, lambda: shared_lock(_cli("/"), store.folder))
+    with cancellable() as cancellation, lock:
         journal = JournalFile(store.folder).read()
         if journal is None:
             return "was settled meanwhile."
         if journal.phase == DEGRADED:
             return "left to the next operation: going back has failed before, so it decides."
-        cli = _cli(store, journal)
+        cli = _cli(store.load(journal.to).resolved_from["directory"])
         if not observe(cli, project).containers:
             return "left to the next operation: this engine has no container of it."
         told = settle(Operation(_options(), redactor, False, False, cli, store, cancellation), journal)
@@ -84,9 +86,8 @@ def _settled(state_dir: str, project: str, redactor: Redactor) -> str:
     return " ".join([told, *result.get("warnings", ())])
 
 
-def _cli(store: ReleaseStore, journal: Journal) -> Cli:
+def _cli(directory: str) -> Cli:
     """The engine of this host: which one the operation spoke to, nothing tells, so its containers have to be here."""
-    directory = store.load(journal.to).resolved_from["directory"]
     return Cli(directory, None, COMPOSE_ENV["command_timeout"]["default"])
 
 

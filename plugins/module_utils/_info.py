@@ -15,6 +15,7 @@ from ansible_collections.strata.compose.plugins.module_utils._differences import
 from ansible_collections.strata.compose.plugins.module_utils._digests import with_files_as_now
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._inputs import Use, uses_of_variables
+from ansible_collections.strata.compose.plugins.module_utils._lock_place import known_path
 from ansible_collections.strata.compose.plugins.module_utils._lock_state import lock_told
 from ansible_collections.strata.compose.plugins.module_utils._mounts import patterns_of
 from ansible_collections.strata.compose.plugins.module_utils._records import Damage
@@ -188,8 +189,8 @@ def _drift(subject: Subject) -> Rows:
 
 
 def _lock(subject: Subject) -> dict[str, t.Any]:
-    """Needs no engine: it may be one that does not answer that keeps the lock held."""
-    return lock_told(subject.store.folder)
+    """Needs no engine where one was used before: it may be one that does not answer that keeps the lock held."""
+    return lock_told(subject.store.folder, lambda: known_path(subject.cli, subject.store.folder))
 
 
 def _backups(subject: Subject) -> Rows:

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One operation at a time on a project: a lock that dies with its holder and tells who that is.
 
-Private to strata.compose.
+It is two files: one in the state folder of the user, and one that all take who may use the engine, for their state is
+each their own. Private to strata.compose.
 """
 
 from __future__ import annotations
@@ -15,22 +16,45 @@ import os
 import time
 import typing as t
 
+from ansible_collections.strata.compose.plugins.module_utils._engine_identity import user_name
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import make_folder
+from ansible_collections.strata.compose.plugins.module_utils._lock_place import Place, opened
 
 POLL = 0.2
 """Seconds between two tries to get the lock."""
 
 
+LONGEST_TOLD = 200
+"""Characters of what a holder says of itself: others write to the file that all share."""
+
+
 @contextlib.contextmanager
-def locked(folder: str, operation: str, actor: str, wait: float) -> t.Iterator[None]:
+def locked(
+    folder: str, operation: str, actor: str, wait: float, shared: t.Callable[[], Place | None]
+) -> t.Iterator[None]:
     """Hold the project's lock, for which others are waited up to ``wait`` seconds.
 
+    ``shared`` tells where the lock lies that other users of the engine take too; it is asked when the first is held.
     Raises `ComposeFailure` that names the holder. The kernel frees the lock when this process ends, however it ends.
     """
-    with _acquired(folder, time.monotonic() + wait) as file:
+    deadline, path = time.monotonic() + wait, os.path.join(folder, "lock")
+    holder = {"pid": os.getpid(), "operation": operation, "actor": actor, "user": user_name(), "started": now()}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_held(lambda: _opened(folder, path), path, folder, holder, deadline))
+        place = shared()
+        if place:
+            stack.enter_context(_held(lambda: opened(place), place.path, folder, holder, deadline))
+        yield
+
+
+@contextlib.contextmanager
+def _held(
+    open_file: t.Callable[[], int], path: str, folder: str, holder: dict[str, t.Any], deadline: float
+) -> t.Iterator[None]:
+    with _acquired(open_file, path, os.path.basename(folder), deadline) as file:
         os.set_inheritable(file.fileno(), True)
-        _sign(file.fileno(), {"pid": os.getpid(), "operation": operation, "actor": actor, "started": now()})
+        _sign(file.fileno(), holder)
         try:
             yield
         finally:
@@ -58,40 +82,47 @@ def now() -> str:
 
 
 @contextlib.contextmanager
-def _acquired(folder: str, deadline: float) -> t.Iterator[t.IO[str]]:
+def _acquired(open_file: t.Callable[[], int], path: str, project: str, deadline: float) -> t.Iterator[t.IO[str]]:
     """The locked file; one that was removed while we waited for it excludes nobody, so its successor is taken."""
-    path = os.path.join(folder, "lock")
     while True:
-        with open(_opened(folder, path), "r+") as file:
-            _acquire(file, path, deadline)
+        with open(open_file(), "r+") as file:
+            _acquire(file, project, deadline)
             if os.path.exists(path) and os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
                 yield file
                 return
 
 
-def _acquire(file: t.IO[str], path: str, deadline: float) -> None:
+def _acquire(file: t.IO[str], project: str, deadline: float) -> None:
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise _refused(file, path) from None
+                raise _refused(file, project) from None
             time.sleep(POLL)
         else:
             return
 
 
-def _refused(file: t.IO[str], path: str) -> ComposeFailure:
+def holder_in(text: str) -> dict[str, t.Any]:
+    """What a holder has written of itself; empty for what was never written whole. Pure."""
     try:
-        told = json.load(file)
+        found = json.loads(text or "{}")
     except (ValueError, RecursionError):
-        told = None
-    owner = told if isinstance(told, dict) else {}
-    who = f"{owner.get('operation', 'an operation')} by {owner.get('actor', 'somebody')}"
-    since = f"since {owner.get('started', 'just now')}, process {owner.get('pid', 'unknown')}"
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {key: value[:LONGEST_TOLD] if isinstance(value, str) else value for key, value in found.items()}
+
+
+def _refused(file: t.IO[str], project: str) -> ComposeFailure:
+    holder = holder_in(file.read())
+    user = f" (user {holder['user']})" if "user" in holder else ""
+    who = f"{holder.get('operation', 'an operation')} by {holder.get('actor', 'somebody')}{user}"
+    since = f"since {holder.get('started', 'just now')}, process {holder.get('pid', 'unknown')}"
     return ComposeFailure(
-        f"{os.path.basename(os.path.dirname(path))} is locked: {who}, {since}. Wait for it to end, or give lock_wait "
-        f"seconds to wait. Nothing was changed.",
+        f"{project} is locked: {who}, {since}. Wait for it to end, or give lock_wait seconds to wait. Nothing was "
+        f"changed.",
         error_kind="locked",
-        lock=owner,
+        lock=holder,
     )

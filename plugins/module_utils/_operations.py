@@ -21,6 +21,7 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 from ansible_collections.strata.compose.plugins.module_utils._files import is_file, is_folder
 from ansible_collections.strata.compose.plugins.module_utils._journal import JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
+from ansible_collections.strata.compose.plugins.module_utils._lock_place import shared_lock
 from ansible_collections.strata.compose.plugins.module_utils._owner_record import OBSERVING, note_owner, require_own
 from ansible_collections.strata.compose.plugins.module_utils._records import Damage
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
@@ -97,7 +98,8 @@ def run(options: Options, redactor: Redactor, check: bool, diff: bool, perform: 
         return _foreseen(options, redactor, diff, perform)
     cli, store = find_by_name(options, redactor)
     actor = options["actor"] or "unknown"
-    with cancellable() as cancellation, locked(store.folder, options["state"], actor, options["lock_wait"]):
+    lock = locked(store.folder, options["state"], actor, options["lock_wait"], lambda: shared_lock(cli, store.folder))
+    with cancellable() as cancellation, lock:
         make_sound(store)
         owner = _required_own(options, cli, store)
         operation = Operation(options, redactor, check, diff, cli, store, cancellation, owner)

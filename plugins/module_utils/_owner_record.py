@@ -53,6 +53,7 @@ def require_own(options: Options, cli: Cli, store: ReleaseStore, believed: bool 
     known = current.container_ids if current else frozenset()
     origins = {origin for container, origin in _origins(cli, store.project) if container not in known}
     claims = [*filter(None, [recorded or _claim_of(current)])]
+    _require_own_history(options, store, origins)
     if claims or origins:
         project = _project(options)
         request = _request(options, store, project)
@@ -71,11 +72,19 @@ def require_recorded(options: Options, store: ReleaseStore) -> None:
 
 def require_own_containers(options: Options, store: ReleaseStore, origins: t.Collection[Origin]) -> None:
     """Raise `ComposeFailure` when containers that no release of ours has made are somebody else's."""
+    _require_own_history(options, store, origins)
     if origins:
         project = _project(options)
         request = _request(options, store, project)
         for claim in _labelled(request, project, origins):
             _require(request, claim, options)
+
+
+def _require_own_history(options: Options, store: ReleaseStore, origins: t.Collection[Origin]) -> None:
+    if origins:
+        from ansible_collections.strata.compose.plugins.module_utils._other_history import require_own_history
+
+        require_own_history(store.project, store.folder, options.get("adopt_from"), origins)
 
 
 def note_owner(options: Options, cli: Cli, store: ReleaseStore, result: dict[str, t.Any]) -> dict[str, t.Any]:

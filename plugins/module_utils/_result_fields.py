@@ -22,8 +22,8 @@ NAMES = words(
     "group user users schema schemas extensions steps step version fetched fetch_dir backup backup_dir created "
     "removed changed kept missing unknown variables unused_profiles project_moved_from environment_renamed_from "
     "driver driver_name dest started finished mode kind type engine file_name plan_digest secrets configs links "
-    "example data_paths adopted applied backup_file data_version host image_version inputs invalid_indexes lacking "
-    "log_file modified old_database out_of_order outdated pending pruned psql reverted server_version sqlstate "
+    "adopt_from example data_paths adopted applied backup_file data_version host image_version inputs invalid_indexes "
+    "lacking log_file modified old_database out_of_order outdated pending pruned psql reverted server_version sqlstate "
     "stdout_file stderr_file undefined verified"
 )
 """Keys of what is public: names, paths, ids, states. A mapping below such a key is looked at by its own keys."""

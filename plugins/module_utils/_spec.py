@@ -46,6 +46,7 @@ RESOLUTION = (*LAYERS, "external", "include_override", "base_directory", "variab
 OWNERSHIP: Spec = {
     "project_moved_from": {"type": "path"},
     "environment_renamed_from": {"type": "str"},
+    "adopt_from": {"type": "path"},
 }
 """Options of what changes a project, which belongs to one project directory and one environment."""
 

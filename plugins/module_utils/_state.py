@@ -9,7 +9,9 @@ and files 0600. Nothing of it but ``layer`` is needed to run an environment.
     <state_dir>/
       files/<folder>-<digest>.json   what compose_files brought to a project directory
       <project name>/
-        lock                         held by ``flock``; while it is held, JSON that tells who does what
+        lock                         held by ``flock``; while it is held, JSON that tells who does what. Other users of
+                                     the engine are kept off by a second one, see ``_lock_place``
+        engine.json                  the engine's id, and the socket that it was asked by
         journal.json                 only while a switch is under way: what is needed to bring it to an end
         current                      number of the last good release, null after state=absent
         releases/0007/               release.json (the record, written last), compose.json (the model), env

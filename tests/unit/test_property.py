@@ -186,6 +186,14 @@ def test_an_action_that_is_not_planned_is_a_violation() -> None:
     assert kinds(oracle.is_the_plan([action], [action], then, now, False)) == []
     assert kinds(oracle.is_the_plan([], [action], then, now, False)) == ["plan is not the deed"]
     assert kinds(oracle.is_the_plan([action], [], then, now, False)) == ["result is not the deed"]
+    assert kinds(oracle.is_the_plan([action], [], now, now, False)) == ["plan is not the deed"]
+
+
+def test_what_a_build_decides_may_be_done_or_not() -> None:
+    then, now = {"1": SEEN}, {"2": replace(SEEN, id="2")}
+    action = {"service": "web", "action": "recreate", "reason": "if the build gives another image", "certain": False}
+    assert kinds(oracle.is_the_plan([action], [], now, now, False)) == []
+    assert kinds(oracle.is_the_plan([action], [action], then, now, False)) == []
 
 
 def test_a_follower_of_a_container_that_is_gone_is_a_violation() -> None:

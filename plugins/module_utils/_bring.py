@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from ansible_collections.strata.compose.plugins.module_utils import _tree
 from ansible_collections.strata.compose.plugins.module_utils._brought import read_record, record_of, write_record
+from ansible_collections.strata.compose.plugins.module_utils._engine_socket import require_access
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._folders import open_folder, resolved
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
@@ -68,6 +69,7 @@ def bring(wish: Wish, check: bool, diff: bool, warn: t.Callable[[str], None]) ->
     Raises `ComposeFailure`, before anything is written, for paths that leave the folder, for what stands in the way,
     and for contents that did not arrive whole.
     """
+    require_access()
     if os.path.lexists(wish.root) and not os.path.isdir(wish.root):
         raise ComposeFailure(f"project_dir {wish.root} is not a folder on this host.")
     brought = read_record(wish.record, wish.root)

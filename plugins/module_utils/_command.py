@@ -124,8 +124,11 @@ def _argv(options: Options) -> tuple[str, ...]:
         argv = tuple(options["argv"] or shlex.split(options["command"] or ""))
     except ValueError as error:
         raise ComposeFailure(f"command cannot be split into words ({error}): use argv.") from error
-    if not argv:
-        raise ComposeFailure("there is no command to run: argv or command is empty.")
+    if not argv and (not options["one_off"] or options["creates"] or options["removes"]):
+        raise ComposeFailure(
+            "there is no command to run: argv or command is empty. With one_off=true, and without creates and removes, "
+            "that is the service's own command."
+        )
     if any("\0" in word for word in argv):
         raise ComposeFailure("no word of a command can hold a NUL character: hand such data over by stdin_base64.")
     return argv
@@ -172,9 +175,10 @@ def with_env(model: t.Mapping[str, t.Any], service: str, env: t.Mapping[str, str
 def told_failure(command: Command, rc: int, output: str, errors: str) -> str:
     """Why the command counts as failed, with the end of what it printed."""
     last = "\n".join((errors.strip() or output.strip() or "it printed nothing").splitlines()[-20:])[-2000:]
+    words = command.argv[0] if command.argv else "its command"
     if rc in (126, 127) or CANNOT_START.search(errors):
         return (
-            f"service {command.service}: {command.argv[0]} could not be executed in the container (exit code {rc}): "
+            f"service {command.service}: {words} could not be executed in the container (exit code {rc}): "
             f"{last}\nLook at argv, user and workdir, and at what the image contains."
         )
     return f"service {command.service}: the command ended with exit code {rc}{_signal(rc)}: {last}"

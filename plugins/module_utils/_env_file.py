@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.strata.compose.plugins.module_utils import _dotenv
+from ansible_collections.strata.compose.plugins.module_utils._engine_socket import require_access
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import is_folder, read_file, seen
 from ansible_collections.strata.compose.plugins.module_utils._folders import Folder, place_of, private
@@ -68,6 +69,7 @@ class State:
 
 def place(params: t.Mapping[str, t.Any], wish: Wish, redactor: Redactor, check: bool, diff: bool) -> dict[str, t.Any]:
     """Place the env file, or tell in check mode what would change when the files that are still to come are there."""
+    require_access()
     if not check or not params["incoming"]:
         return placed(wish, redactor, check, diff)
     from ansible_collections.strata.compose.plugins.module_utils._incoming import laid_over

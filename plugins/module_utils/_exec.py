@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 import typing as t
+from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _command
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
@@ -20,7 +21,11 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
-from ansible_collections.strata.compose.plugins.module_utils._resolve import require_services, resolved
+from ansible_collections.strata.compose.plugins.module_utils._resolve import (
+    profiles_that_are_off,
+    require_services,
+    resolved,
+)
 from ansible_collections.strata.compose.plugins.module_utils._session import Session, in_memory, open_session
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL
 from ansible_collections.strata.compose.plugins.module_utils._sources import find_project
@@ -138,12 +143,16 @@ def _once(session: Session) -> Result:
 
 
 def _release_of(session: Session) -> Release:
-    """The current release; where there is none with this service, what the layers say now."""
+    """The current release; where there is none with this service, what the layers say now, with its profiles on."""
     service, release = session.command.service, session.release
     if release is None or service not in release.parts:
         project = find_project(session.options)
         cli = Cli(project.base_directory, session.options["docker_host"], session.options["command_timeout"])
         release = resolved(project, cli, session.redactor)
+        if service not in release.parts:
+            # As `docker compose run` does for the service that it is given (compose-spec, profiles).
+            own = profiles_that_are_off(project, cli, session.redactor).get(service, ())
+            release = resolved(replace(project, profiles=(*project.profiles, *own)), cli, session.redactor)
         require_services(release.parts, [service])
     return release
 

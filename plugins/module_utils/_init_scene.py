@@ -35,14 +35,13 @@ from ansible_collections.strata.compose.plugins.module_utils._project import Pro
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
-from ansible_collections.strata.compose.plugins.module_utils._resolve import resolved
+from ansible_collections.strata.compose.plugins.module_utils._resolve import EVERY_PROFILE, resolved
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_secrets
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot, observe
 from ansible_collections.strata.compose.plugins.module_utils._sources import ask_compose, find_project, texts_of
 from ansible_collections.strata.compose.plugins.module_utils._state import state_dir_of
 
 Options = t.Mapping[str, t.Any]
-EVERY_PROFILE = ("*",)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import os
 import time
 import typing as t
 
-from ansible_collections.strata.compose.plugins.module_utils._engine_identity import user_name
+from ansible_collections.strata.compose.plugins.module_utils._engine_socket import user_name
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import make_folder
 from ansible_collections.strata.compose.plugins.module_utils._lock_place import Place, opened

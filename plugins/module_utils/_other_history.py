@@ -14,7 +14,7 @@ import pwd
 import re
 import typing as t
 
-from ansible_collections.strata.compose.plugins.module_utils._engine_identity import user_name
+from ansible_collections.strata.compose.plugins.module_utils._engine_socket import user_name
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Origin
 

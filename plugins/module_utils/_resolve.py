@@ -42,6 +42,7 @@ from ansible_collections.strata.compose.plugins.module_utils.engines import comp
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._snapshot import Snapshot
 
+EVERY_PROFILE = ("*",)
 CONFIG = ("config", "--format", "json")
 
 
@@ -86,14 +87,39 @@ def scaled(model: t.Mapping[str, t.Any], scale: t.Mapping[str, t.Any]) -> dict[s
     return {**model, "services": services}
 
 
-def require_services(known: t.Collection[str], names: t.Iterable[str]) -> None:
-    """Raise `ComposeFailure` for a name that is no service of the model."""
+def require_services(
+    known: t.Collection[str], names: t.Iterable[str], off: t.Callable[[], t.Mapping[str, t.Sequence[str]]] = dict
+) -> None:
+    """Raise `ComposeFailure` for a name that is no service of the model.
+
+    ``off`` tells the services of profiles that are not on, each with its profiles; it is asked for a failure only.
+    """
     unknown = [name for name in names if name not in known]
-    if unknown:
+    if not unknown:
+        return
+    others = off()
+    hidden = [f"service {name} has the profile {' or '.join(others[name])}" for name in unknown if name in others]
+    if hidden:
+        one = others[next(name for name in unknown if name in others)][0]
         raise ComposeFailure(
-            f"unknown service: {', '.join(unknown)}. The services of this environment (with its profiles) are "
-            f"{', '.join(sorted(known)) or 'none'}."
+            f"{', '.join(hidden)}, which is not on: switch it on with profiles={one} (or COMPOSE_PROFILES={one} in the "
+            f"env file)."
         )
+    raise ComposeFailure(
+        f"unknown service: {', '.join(unknown)}. The services of this environment (with its profiles) are "
+        f"{', '.join(sorted(known)) or 'none'}."
+    )
+
+
+def profiles_that_are_off(project: _project.Project, cli: Cli, redactor: Redactor) -> dict[str, list[str]]:
+    """The services that only other profiles have, each with its profiles; none where those do not resolve."""
+    try:
+        model = resolved(replace(project, profiles=EVERY_PROFILE), cli, redactor).model
+    except ComposeFailure:
+        # Whatever is wrong with services that are off: it is not what went wrong here.
+        return {}
+    profiles = {name: list(each.get("profiles") or ()) for name, each in (model.get("services") or {}).items()}
+    return {name: own for name, own in profiles.items() if own and not {*own} & {*project.profiles}}
 
 
 def with_config_hashes(release: Release, running: Snapshot, cli: Cli) -> Release:

@@ -23,6 +23,7 @@ from ansible_collections.strata.compose.plugins.module_utils._redact import Reda
 from ansible_collections.strata.compose.plugins.module_utils._release import Made, Release
 from ansible_collections.strata.compose.plugins.module_utils._release_store import ReleaseStore
 from ansible_collections.strata.compose.plugins.module_utils._resolve import (
+    profiles_that_are_off,
     require_services,
     resolved,
     with_config_hashes,
@@ -150,7 +151,8 @@ def scene_of(options: Options, redactor: Redactor) -> Scene:
         # Its containers run and tell the old secrets, also when it comes back.
         learn_secrets(redactor, last, ())
     release = resolved(project, cli, redactor, last, options.get("scale"))
-    require_services(release.parts, options.get("services") or ())
+    services = options.get("services") or ()
+    require_services(release.parts, services, lambda: profiles_that_are_off(project, cli, redactor))
     release = with_gate(release, last, options, redactor)
     sources, warnings = origins(project, options, release, last, cli)
     snapshot = observe(cli, project.name, release.image_names, recorded_containers(last))

@@ -16,6 +16,7 @@ description:
   - Before it writes, it compares the names with the project's C(.env.example), so that a forgotten or misspelled
     variable is found here and not by the application.
   - The file is replaced in one step and is readable for its owner only.
+  - Where the host has an engine that the user of the task may not use, it says so and writes nothing.
 author:
   - The strata.compose authors (@strata-collections)
 extends_documentation_fragment:

@@ -102,7 +102,8 @@ options:
       - Run in a new container of the service, with its image, networks, volumes and environment. It is removed when the
         command ends, fails or exceeds O(timeout). What the service depends on is neither started nor changed.
       - It is made from the current release, or from the layers if there is none. The image's entrypoint gets the
-        command, as with C(docker compose run).
+        command, as with C(docker compose run). Without O(argv) and O(command), the service's own command runs.
+      - The service may have a profile that is off, such as one that runs the tests.
     type: bool
     default: false
   creates:
@@ -227,7 +228,7 @@ container:
   type: str
   sample: shop-prod-api-run-0b5e3a91c2d4
 argv:
-  description: The words of the command, secrets masked.
+  description: The words of the command, secrets masked. Empty when the service's own command ran.
   returned: success, and failure of the command
   type: list
   elements: str
@@ -304,7 +305,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=COMPOSE_EXEC,
         supports_check_mode=True,
-        required_one_of=[["argv", "command"]],
+        required_if=[["one_off", False, ["argv", "command"], True]],
         mutually_exclusive=[["argv", "command"], ["stdin", "stdin_base64", "stdin_file"]],
     )
     redactor = Redactor()

@@ -19,6 +19,7 @@ description:
   - Files get mode 0644, or 0755 if their owner may execute them in O(src). Folders that are missing are made with
     mode 0755. Folders that exist stay as they are, and empty ones are not brought.
   - Files that are encrypted with Ansible Vault are decrypted. They get mode 0600 or 0700.
+  - Where the host has an engine that the user of the task may not use, it says so and writes nothing.
 author:
   - The strata.compose authors (@strata-collections)
 extends_documentation_fragment:

@@ -13,6 +13,7 @@ import typing as t
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.strata.compose.plugins.module_utils._spec import ENVIRONMENT, INCOMING, OWNERSHIP
+from ansible_collections.strata.compose.plugins.plugin_utils._option_variables import variable_in, with_variables
 
 SHARED = "compose_env_"
 """Prefix of the variables for options that all modules have."""
@@ -63,7 +64,16 @@ class FromVariables(ActionBase):
             wrap_async=self._task.async_val,
         )
         answer.pop("ansible_facts", None)
+        if answer.get("failed") and isinstance(answer.get("msg"), str):
+            answer["msg"] = with_variables(answer["msg"], self._settable())
         return answer
+
+    def _settable(self) -> dict[str, str]:
+        """The variables by which the options of this task are set from outside of it."""
+        template = (self._task.get_ds() or {}).get(self._task.action, {})
+        written = template if isinstance(template, dict) else {}
+        own = {name: variable_in(written[name]) if name in written else self._variable(name) for name in self.spec}
+        return {name: variable for name, variable in own.items() if variable and name not in INCOMING}
 
     def _from_variables(self, variables: dict[str, t.Any]) -> dict[str, t.Any]:
         given = self._given()

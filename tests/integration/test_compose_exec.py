@@ -69,7 +69,7 @@ def test_command_and_argv(deployed: Environment) -> None:
 
 def test_argv_and_command_together_or_none_are_refused(deployed: Environment) -> None:
     assert "mutually exclusive" in refused(deployed, None, argv=["true"], command="true").message
-    assert "one of the following is required" in refused(deployed, None).message
+    assert "one_off is False but any of the following are missing: argv, command" in refused(deployed, None).message
 
 
 def test_user_workdir_and_streams(deployed: Environment) -> None:
@@ -325,10 +325,26 @@ def test_one_off_of_a_service_that_was_never_deployed(environment: Environment) 
     environment.write("other.env", "NAME=value\n")
     options = {"service": "tool", "command": "sh -c 'echo $NAME'", "one_off": True}
     options |= {"files": ["other.yml"], "env_files": ["other.env"]}
-    assert "unknown service: tool" in refused(environment, None, **options).message
+    assert "unknown service: tol." in refused(environment, None, **{**options, "service": "tol"}).message
     told = done(environment, **options, profiles=["tools"], command_timeout=60)
     assert told.result["stdout"] == "value\n"
     assert not environment.containers()
+
+
+def test_one_off_of_a_service_whose_profile_is_off_runs_its_own_command(environment: Environment) -> None:
+    runner = service(profiles=["tests"], command=["sh", "-c", "echo 3 passed; echo slow >&2; exit 2"])
+    environment.write("compose.yml", {"services": {"web": service(), "test-runner": runner}})
+    environment.deploy()
+    before = environment.ids()
+    told = done(environment, service="test-runner", one_off=True, ok_rc=[2])
+    assert (told.result["stdout"], told.result["stderr"], told.result["rc"]) == ("3 passed\n", "slow\n", 2)
+    assert told.result["argv"] == []
+    failed = refused(environment, "command_failed", service="test-runner", one_off=True)
+    assert "service test-runner: the command ended with exit code 2: slow" in failed.message
+    assert not one_off_containers(environment)
+    assert environment.ids() == before
+    unneeded = refused(environment, None, service="test-runner", one_off=True, creates="/etc")
+    assert "there is no command to run" in unneeded.message
 
 
 def test_one_off_that_fails_goes_too(deployed: Environment) -> None:

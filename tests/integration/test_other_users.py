@@ -55,8 +55,9 @@ class Users:
 
     def started(self, user: str, module: str, **options: Any) -> subprocess.Popen[str]:
         """A module in a process of the user's, with the user's own ``state_dir``."""
-        actor = {} if module == "compose_env_info" else {"actor": user}
-        given = self.environment.options(module, {"state_dir": None, **actor, **options})
+        own = {} if module in ("compose_env_info", "compose_env_file", "compose_files") else {"actor": user}
+        own |= {"environment": None} if module == "compose_files" else {}
+        given = self.environment.options(module, {"state_dir": None, **own, **options})
         account = pwd.getpwnam(user)
         argv = [PYTHON, "-m", f"ansible_collections.strata.compose.plugins.modules.{module}"]
         process = subprocess.Popen(
@@ -246,6 +247,25 @@ def test_a_user_who_may_not_use_the_engine_is_told_so(users: Users) -> None:
     assert "become" in refused.message
     assert f"usermod -aG docker {STRANGER}" in refused.message
     assert not users.environment.containers()
+
+
+@pytest.mark.parametrize(
+    ("module", "options"),
+    [
+        ("compose_env_file", {"variables": {"PASSWORD": "correct horse"}}),
+        ("compose_files", {"src": "/nowhere", "manifest": {}}),
+    ],
+)
+def test_nothing_is_written_for_a_user_who_may_not_use_the_engine(
+    users: Users, module: str, options: dict[str, Any]
+) -> None:
+    account = pwd.getpwnam(STRANGER)
+    os.chown(users.environment.folder, account.pw_uid, account.pw_gid)
+    before = sorted(users.environment.folder.iterdir())
+    refused = users.run(STRANGER, module, **options)
+    assert f"user {STRANGER} may not use the engine at unix:///var/run/docker.sock" in refused.message
+    assert sorted(users.environment.folder.iterdir()) == before
+    assert not (users.home(STRANGER) / ".local").exists()
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "hard link", "folder"])

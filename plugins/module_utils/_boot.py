@@ -9,6 +9,7 @@ Private to strata.compose.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import traceback
@@ -68,8 +69,8 @@ def _settled_and_told(state_dir: str, project: str) -> int:
 
 def _settled(state_dir: str, project: str, redactor: Redactor) -> str:
     store = ReleaseStore(state_dir, project)
-    lock = locked(store.folder, OPERATION, ACTOR, LOCK_WAIT, lambda: shared_lock(_cli("/"), store.folder))
-    with cancellable() as cancellation, lock:
+    shared = functools.partial(shared_lock, _cli("/"), store.folder)
+    with cancellable() as cancellation, locked(store.folder, OPERATION, ACTOR, LOCK_WAIT, shared):
         journal = JournalFile(store.folder).read()
         if journal is None:
             return "was settled meanwhile."

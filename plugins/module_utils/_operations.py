@@ -11,6 +11,7 @@ changes nothing is importing. Private to strata.compose.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import typing as t
 from dataclasses import dataclass, replace
@@ -98,8 +99,8 @@ def run(options: Options, redactor: Redactor, check: bool, diff: bool, perform: 
         return _foreseen(options, redactor, diff, perform)
     cli, store = find_by_name(options, redactor)
     actor = options["actor"] or "unknown"
-    lock = locked(store.folder, options["state"], actor, options["lock_wait"], lambda: shared_lock(cli, store.folder))
-    with cancellable() as cancellation, lock:
+    shared = functools.partial(shared_lock, cli, store.folder)
+    with cancellable() as cancellation, locked(store.folder, options["state"], actor, options["lock_wait"], shared):
         make_sound(store)
         owner = _required_own(options, cli, store)
         operation = Operation(options, redactor, check, diff, cli, store, cancellation, owner)

@@ -20,6 +20,8 @@ import yaml
 from ansible_collections.strata.compose.plugins.module_utils._images import repository
 from docker.models.containers import Container
 
+from tests.integration.module_server import run_module
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 ANSIBLE = Path(sys.executable).with_name("ansible")
 IMAGE = "busybox:1"
@@ -170,13 +172,11 @@ MODES = {"--check": "check_mode", "--diff": "diff"}
 
 def process(module: str, options: dict[str, Any]) -> Outcome:
     """Run a module in a process of its own, with its arguments on standard input."""
-    argv = [sys.executable, "-m", f"ansible_collections.strata.compose.plugins.modules.{module}"]
     arguments = json.dumps({"ANSIBLE_MODULE_ARGS": options})
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / ".ansible/collections")}
-    completed = subprocess.run(argv, input=arguments, capture_output=True, text=True, env=environment, check=False)
-    assert completed.stdout.startswith("\n{"), completed.stdout + completed.stderr
-    result = json.loads(completed.stdout)
-    return Outcome({"failed": False, **result}, completed.stdout + completed.stderr)
+    output, errors = run_module(module, arguments, environment)
+    assert output.startswith("\n{"), output + errors
+    return Outcome({"failed": False, **json.loads(output)}, output + errors)
 
 
 def adhoc(module: str, options: dict[str, Any], *flags: str, variables: dict[str, str] | None = None) -> Outcome:

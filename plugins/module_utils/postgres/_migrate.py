@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import typing as t
 
@@ -62,8 +63,8 @@ def _migrated(options: Options, redactor: Redactor, check: bool, diff: bool) -> 
         require_own(options, cli, store)
         return _foreseen(job)
     operation = f"migrate {options['state']}"
-    lock = locked(store.folder, operation, job.actor, options["lock_wait"], lambda: shared_lock(cli, store.folder))
-    with cancellable() as cancellation, lock:
+    shared = functools.partial(shared_lock, cli, store.folder)
+    with cancellable() as cancellation, locked(store.folder, operation, job.actor, options["lock_wait"], shared):
         require_own(options, cli, store)
         return note_owner(options, cli, store, _carried_out(job, cancellation))
 

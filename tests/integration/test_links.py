@@ -8,23 +8,28 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
 import os
 import stat
 import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.strata.compose.plugins.module_utils import _session
 from ansible_collections.strata.compose.plugins.module_utils._bring import Wish, bring
 from ansible_collections.strata.compose.plugins.module_utils._env_file import Wish as EnvFile
 from ansible_collections.strata.compose.plugins.module_utils._env_file import placed
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
-from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._files import digest, read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, fingerprint
+from ansible_collections.strata.compose.plugins.module_utils._secret_files import SecretFiles, place_secret_files
+from ansible_collections.strata.compose.plugins.module_utils.postgres._backup_folder import BackupFolder
+from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import Backup
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, and files of another user")
 
@@ -97,6 +102,12 @@ def env_file(project: Path, **options: Any) -> dict[str, Any]:
     return placed(EnvFile.from_params(params), Redactor(), False, True)
 
 
+def secret_files(project: Path, content: str = "Hidden") -> dict[str, Any]:
+    options = {"secrets_folder": "secrets", "secrets_mode": "0400", "secrets_owner": None}
+    params = {"project_dir": str(project), "secrets": {"app.conf": content, "new": content}, **options}
+    return place_secret_files(SecretFiles.from_params(params), False, True)
+
+
 def files(project: Path, contents: dict[str, bytes], **options: Any) -> dict[str, Any]:
     """What compose_files does on the host, with an archive at hand."""
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
@@ -129,6 +140,36 @@ def swapping(place: Path, victim: Path) -> Iterator[None]:
             yield
         finally:
             process.kill()
+
+
+_moments: dict[tuple[str, str], Callable[[], None]] = {}
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if _moments and event.startswith("os.") and arguments and isinstance(arguments[0], (str, bytes)):
+        act = _moments.pop((event, Path(os.fsdecode(arguments[0])).name), None)
+        if act:
+            act()
+
+
+sys.addaudithook(_audit)
+
+
+@contextlib.contextmanager
+def at_the_moment(event: str, name: str, act: Callable[[], None]) -> Iterator[list[str]]:
+    """Act just before Python asks the kernel for something with a file of this name; yields what was met."""
+    met: list[str] = []
+    _moments[event, name] = lambda: (act(), met.append(event))[0]
+    try:
+        yield met
+    finally:
+        _moments.clear()
+
+
+def swap(place: Path, victim: Path) -> None:
+    """What a quick stranger does: a link in the place of a folder, or of a file."""
+    place.rename(f"{place}.away")
+    of_stranger(place, victim)
 
 
 def tries() -> Iterator[int]:
@@ -164,13 +205,16 @@ def test_no_race_gives_a_file_away(project: Path, victim: Path) -> None:
 
 
 def test_no_race_removes_files_elsewhere(project: Path, victim: Path) -> None:
+    """The link is there when the kernel is asked to remove: no try at random comes so late so often."""
+    conf = of_stranger(project / "conf")
+    files(project, {"conf/app.conf": b"of root", "a": b"a"})
     before = seen(victim)
-    for number in tries():
-        conf = of_stranger(project / f"conf{number}")
-        files(project, {f"{conf.name}/app.conf": b"of root", "a": b"a"})
-        with swapping(conf, victim), contextlib.suppress(ComposeFailure):
-            files(project, {"a": b"a"})
-        assert seen(victim) == before
+    with at_the_moment("os.remove", "app.conf", lambda: swap(conf, victim)) as met:
+        files(project, {"a": b"a"})
+    assert met == ["os.remove"]
+    assert conf.is_symlink()
+    assert seen(victim) == before
+    assert list((project / "conf.away").iterdir()) == []
 
 
 def test_no_race_leads_the_env_file_elsewhere(project: Path, victim: Path) -> None:
@@ -192,6 +236,63 @@ def test_no_race_at_the_env_file_itself(project: Path, victim: Path) -> None:
             with contextlib.suppress(ComposeFailure):
                 env_file(project)
             assert seen(victim) == before
+
+
+def test_no_race_leads_secret_files_elsewhere(project: Path, victim: Path) -> None:
+    folder = of_stranger(project / "secrets")
+    before = seen(victim)
+    with swapping(folder, victim):
+        for number in tries():
+            with contextlib.suppress(ComposeFailure):
+                secret_files(project, str(number))
+            assert seen(victim) == before
+            assert victim.stat().st_mode & 0o777 == 0o755
+
+
+def test_no_race_at_a_secret_file_itself(project: Path, victim: Path) -> None:
+    """Neither is the content of the victim's file told, nor is the secret given to the stranger."""
+    folder = of_stranger(project / "secrets")
+    (folder / "app.conf").write_text("theirs")
+    os.chown(folder / "app.conf", STRANGER, STRANGER)
+    before = seen(victim)
+    with swapping(folder / "app.conf", victim / "app.conf"):
+        for number in tries():
+            with contextlib.suppress(ComposeFailure):
+                assert fingerprint("of root") not in secret_files(project, str(number))["diff"]["before"]
+            assert seen(victim) == before
+            assert (folder / "new").stat().st_uid == 0
+
+
+def test_a_secret_file_of_a_stranger_is_made_anew(project: Path) -> None:
+    folder = of_stranger(project / "secrets")
+    (folder / "new").write_text("Hidden")
+    (folder / "new").chmod(0o400)
+    os.chown(folder / "new", STRANGER, STRANGER)
+    with (folder / "new").open() as theirs:
+        assert secret_files(project)["secrets_written"] == ["app.conf", "new"]
+        assert ((folder / "new").stat().st_uid, (folder / "new").stat().st_gid) == (0, os.getegid())
+        assert not os.path.samestat(os.fstat(theirs.fileno()), (folder / "new").stat())
+    assert not secret_files(project)["changed"]
+
+
+@pytest.mark.parametrize("place", ["secrets", "secrets/app.conf"])
+def test_a_planted_link_leads_no_secret_file_elsewhere(project: Path, victim: Path, place: str) -> None:
+    if place != "secrets":
+        of_stranger(project / "secrets")
+    of_stranger(project / place, victim if place == "secrets" else victim / "app.conf")
+    before = seen(victim)
+    with pytest.raises(ComposeFailure, match=f"{place} is not followed: it is a link of user {STRANGER}"):
+        secret_files(project)
+    assert seen(victim) == before
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFIFO, stat.S_IFCHR])
+def test_a_secret_file_that_is_a_pipe_or_a_device_is_refused(project: Path, kind: int) -> None:
+    of_stranger(project / "secrets")
+    os.mknod(project / "secrets" / "app.conf", kind | 0o666, os.makedev(1, 5) if kind == stat.S_IFCHR else 0)
+    with pytest.raises(ComposeFailure, match="secrets/app.conf is not a regular file"):
+        secret_files(project)
+    assert not (project / "secrets" / "new").exists()
 
 
 def test_no_race_in_the_state_folder(project: Path, victim: Path) -> None:
@@ -270,6 +371,132 @@ def test_a_pipe_is_refused_and_does_not_hang(project: Path, name: str) -> None:
     with pytest.raises(ComposeFailure, match="is a pipe or a device"):
         read_file(str(project / name))
     assert read_file("/dev/null") == b""
+
+
+READERS = {"read_file": lambda path: read_file(str(path)), "digest": lambda path: digest(str(path))}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("place", ["conf", "conf/app.conf"])
+def test_a_planted_link_is_not_read(project: Path, victim: Path, reader: str, place: str) -> None:
+    if place != "conf":
+        of_stranger(project / "conf")
+    of_stranger(project / place, victim if place == "conf" else victim / "app.conf")
+    with pytest.raises(ComposeFailure, match=f"{place} is not followed: it is a link of user {STRANGER}") as failed:
+        READERS[reader](project / "conf" / "app.conf")
+    assert "of root" not in failed.value.message
+    os.chown(project / place, 0, 0, follow_symlinks=False)
+    assert READERS[reader](project / "conf" / "app.conf")
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_links_of_a_stranger_are_read_where_they_tell_nothing_new(project: Path, reader: str) -> None:
+    """As whoever deploys with ``current -> releases/2`` has them: the files behind are that user's own."""
+    (of_stranger(project / "releases") / "2").mkdir()
+    (project / "releases" / "2" / "app.conf").write_text("theirs")
+    os.chown(project / "releases" / "2" / "app.conf", STRANGER, STRANGER)
+    of_stranger(project / "current", "releases/2")
+    of_stranger(project / "linked.conf", "current/app.conf")
+    for path in ("current/app.conf", "linked.conf"):
+        assert READERS[reader](project / path) in (b"theirs", hashlib.sha256(b"theirs").hexdigest())
+    assert READERS[reader](project / "current" / "missing") is None
+    of_stranger(project / "loop", "loop")
+    with contextlib.suppress(ComposeFailure):
+        assert READERS[reader](project / "loop") is None
+
+
+def test_a_planted_link_is_no_input_of_a_command(project: Path, victim: Path) -> None:
+    """`compose_exec` with ``stdin_file``: the container would have it."""
+    of_stranger(project / "input.sql", victim / "app.conf")
+    options = {"stdin_file": str(project / "input.sql"), "stdin_base64": None, "stdin": None}
+    with pytest.raises(ComposeFailure, match="input.sql is not followed"):
+        _session._input(options)
+    os.chown(project / "input.sql", 0, 0, follow_symlinks=False)
+    with _session._input(options) as given:
+        assert given and not isinstance(given, bytes) and given.read() == b"of root"
+
+
+def test_no_race_tells_a_file_of_root(project: Path, victim: Path) -> None:
+    folder = of_stranger(project / "conf")
+    (folder / "app.conf").write_text("theirs")
+    of_root, found = hashlib.sha256(b"of root").hexdigest(), set()
+    with swapping(folder, victim):
+        for _number in tries():
+            with contextlib.suppress(ComposeFailure):
+                found |= {read_file(str(folder / "app.conf")), digest(str(folder / "app.conf"))}
+    assert found <= {None, b"theirs", hashlib.sha256(b"theirs").hexdigest()}
+    assert of_root not in found
+
+
+def backup(folder: Path, file: str) -> Backup:
+    """A backup that a stranger can have written as well: a dump, and a manifest that names it."""
+    texts = dict.fromkeys(("sha256", "started", "finished", "project", "environment", "service", "name", "image"), "x")
+    others = {"bytes": 3, "seconds": 1.0, "dumped_by": "17.0", "compression": "none", "database": {}, "rows": {}}
+    made = Backup(file=file, **texts, **others)
+    BackupFolder(str(folder)).write(made)
+    return made
+
+
+def test_no_race_removes_a_dump_elsewhere(project: Path, victim: Path) -> None:
+    folder = of_stranger(project / "backups")
+    (folder / "app.conf").write_text("dump")
+    made = backup(folder, "app.conf")
+    before = seen(victim)
+    with at_the_moment("os.remove", "app.conf", lambda: swap(folder, victim)) as met:
+        BackupFolder(str(folder)).remove(made)
+    assert met == ["os.remove"]
+    assert seen(victim) == before
+    assert list((project / "backups.away").iterdir()) == []
+
+
+def test_no_race_sweeps_files_elsewhere(project: Path, victim: Path) -> None:
+    folder = of_stranger(project / "backups")
+    (victim / ".x.shop.partial").write_text("of root")
+    (folder / ".x.shop.partial").write_text("half a dump")
+    before = seen(victim)
+    with at_the_moment("os.remove", ".x.shop.partial", lambda: swap(folder, victim)) as met:
+        BackupFolder(str(folder)).sweep("shop")
+    assert met == ["os.remove"]
+    assert seen(victim) == before
+
+
+def test_no_race_writes_or_removes_a_partial_dump_elsewhere(project: Path, victim: Path) -> None:
+    folder = of_stranger(project / "backups")
+    (victim / ".x.dump.shop.partial").write_text("of root")
+    before = seen(victim)
+    with BackupFolder(str(folder)).partial("x.dump", "shop") as content:
+        swap(folder, victim)
+        content.write(b"half a dump")
+    assert seen(victim) == before
+    assert list((project / "backups.away").iterdir()) == []
+
+
+def test_a_manifest_that_names_a_file_elsewhere_is_no_backup(project: Path, victim: Path) -> None:
+    """Retention would remove that file."""
+    folder = of_stranger(project / "backups")
+    backup(folder, "app.conf")
+    (folder / "app.conf").write_text("dump")
+    (manifest,) = folder.glob("*.json")
+    assert [each.file for each in BackupFolder(str(folder)).all()] == ["app.conf"]
+    for file in ("../../victim/app.conf", str(victim / "app.conf"), "..", ""):
+        manifest.write_text(manifest.read_text().replace('"app.conf"', json.dumps(file)))
+        assert BackupFolder(str(folder)).all() == []
+        manifest.write_text(manifest.read_text().replace(json.dumps(file), '"app.conf"'))
+
+
+@pytest.mark.parametrize("name", ["app.conf", "app.conf.json"])
+def test_a_backup_behind_a_planted_link_is_not_read(project: Path, victim: Path, name: str) -> None:
+    folder = of_stranger(project / "backups")
+    (folder / "app.conf").write_text("dump")
+    made = backup(folder, "app.conf")
+    (folder / name).rename(victim / name)
+    of_stranger(folder / name, victim / name)
+    with pytest.raises(ComposeFailure, match=f"{name} is not followed"):
+        BackupFolder(str(folder)).named(str(folder / "app.conf"))
+        BackupFolder(str(folder)).check(made)
+    if name == "app.conf":
+        with pytest.raises(ComposeFailure, match="is not followed"), BackupFolder(str(folder)).dump(made):
+            pass
 
 
 def test_a_second_name_of_a_file_is_not_given_away(project: Path, victim: Path) -> None:

@@ -23,8 +23,8 @@ SECRET_NAME = re.compile(
 """Names of variables whose values are never shown, in capitals with words joined by underscores."""
 
 DESCRIBES_SECRET = re.compile(
-    r"_(FILE|PREFIX|LENGTH|ALGORITHM|METHOD|ROUNDS|ENABLED|DISABLED|TTL|LIFETIME|EXPIR\w*|TIMEOUT|SECONDS|MINUTES|HOURS"
-    r"|DAYS)$"
+    r"_(FILE|PREFIX|LENGTH|ALGORITHM|METHOD|ROUNDS|ENABLED|DISABLED|TTL|LIFETIME|TIMEOUT|SECONDS|MINUTES|HOURS|DAYS)$"
+    r"|_EXPIR"
 )
 """Ends of names that tell something about a secret, such as its path, and not the secret."""
 
@@ -135,7 +135,8 @@ class Redactor:
 
     def publish(self, names: t.Iterable[str]) -> None:
         """Add names that are public: of services, images, databases, and the like."""
-        further = [each for each in dict.fromkeys(names) if each not in self._public]
+        own = (each for each in dict.fromkeys(names) if not _result_fields.may_hold_password(each))
+        further = [each for each in own if each not in self._public]
         if further:
             self._public = "\n".join((self._public, *further))
             self._unread = True

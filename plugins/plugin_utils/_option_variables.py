@@ -13,6 +13,9 @@ USE = r"(?<![\w.$/{{-])(?P<name>{names})(?:=(?P<value>[^\s,;:()]*[^\s,;:().`'\"]
 
 VARIABLE = re.compile(r"[A-Za-z_]\w*")
 
+LONGEST = 4000
+"""Characters that are looked at: what is longer ends with the logs of something."""
+
 MOST = 4
 """Variables that are named: a message that names more options is about something else."""
 
@@ -23,9 +26,9 @@ def with_variables(message: str, variables: t.Mapping[str, str]) -> str:
     ``variables`` are those of the module's options. An option without a value counts when its name could be no other
     word. Nothing is added where the message says it itself.
     """
-    pattern = re.compile(USE.format(names="|".join(map(re.escape, sorted(variables, key=len, reverse=True)))))
+    names = "|".join(map(re.escape, sorted(variables, key=len, reverse=True)))
     found: dict[str, str] = {}
-    for each in pattern.finditer(message):
+    for each in re.finditer(USE.format(names=names), message[:LONGEST]):
         name, value = each["name"], each["value"]
         if (value or "_" in name) and variables[name] not in message:
             assignment = f"-e {variables[name]}" + (f"={value}" if value else "=...")

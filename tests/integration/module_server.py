@@ -32,7 +32,7 @@ LONGEST_REQUEST = 1 << 20
 def run_module(module: str, arguments: str, environment: dict[str, str]) -> tuple[str, str]:
     """Run a module with its arguments on standard input; what it printed, and what it wrote to its standard error."""
     with contextlib.ExitStack() as stack:
-        streams = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(STREAMS)]
+        streams = [stack.enter_context(tempfile.TemporaryFile()) for _stream in range(STREAMS)]
         streams[0].write(arguments.encode())
         streams[0].seek(0)
         connection = stack.enter_context(socket.socket(socket.AF_UNIX))
@@ -87,10 +87,10 @@ def serve(address: str, lifeline: int) -> None:
         listener.listen(64)
         print("ready", flush=True)
         while True:
-            ready, _, _ = select.select([listener.fileno(), lifeline], [], [])
+            ready = select.select([listener.fileno(), lifeline], [], [])[0]
             if lifeline in ready:
                 return
-            connection, _ = listener.accept()
+            connection = listener.accept()[0]
             if os.fork() == 0:
                 listener.close()
                 os.close(lifeline)
@@ -113,7 +113,7 @@ def _attend(connection: socket.socket) -> None:
     if process == 0:
         connection.close()
         os._exit(_as_module(json.loads(request), files))
-    _, status = os.waitpid(process, 0)
+    status = os.waitpid(process, 0)[1]
     connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
     os._exit(0)
 

@@ -5,12 +5,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import grp
 import os
-import pwd
 import re
-import stat
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +14,17 @@ from pathlib import Path
 from ansible_collections.strata.compose.plugins.module_utils import _dotenv
 from ansible_collections.strata.compose.plugins.module_utils._engine_socket import require_access
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._file_state import (
+    FileState,
+    group_id,
+    read_state,
+    user_id,
+    write_state,
+)
 from ansible_collections.strata.compose.plugins.module_utils._files import is_folder, read_file, seen
-from ansible_collections.strata.compose.plugins.module_utils._folders import Folder, place_of, private
+from ansible_collections.strata.compose.plugins.module_utils._folders import Folder, place_of
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, fingerprint, secrets_of
+from ansible_collections.strata.compose.plugins.module_utils._secret_files import SecretFiles, place_secret_files
 
 MODE = 0o600
 EXAMPLE = ".env.example"
@@ -53,18 +57,34 @@ class Wish:
             example_required=params["example"] is not None,
             owner=params["owner"],
             group=params["group"],
-            variables=params["variables"],
+            variables=params["variables"] or {},
         )
 
 
-@dataclass(frozen=True)
-class State:
-    """All that decides whether a file is as wanted."""
+def place_all(params: t.Mapping[str, t.Any], redactor: Redactor, check: bool, diff: bool) -> dict[str, t.Any]:
+    """Place the env file and the secret files, as far as the task gives them."""
+    if params["variables"] is None and params["secrets"] is None:
+        raise ComposeFailure(
+            "There is nothing to write: give variables, secrets, or both to this task, or set "
+            "compose_env_file_variables or compose_env_file_secrets in the inventory."
+        )
+    secrets = _secret_files(params, redactor)
+    results = []
+    if params["variables"] is not None:
+        results.append(place(params, Wish.from_params(params), redactor, check, diff))
+    if secrets:
+        results.append(place_secret_files(secrets, check, diff))
+    diffs = [each["diff"] for each in results if "diff" in each]
+    shown = {"diff": diffs[0] if len(diffs) == 1 else diffs} if diffs else {}
+    joined = {key: value for each in results for key, value in each.items()}
+    return {**joined, **shown, "changed": any(each["changed"] for each in results)}
 
-    content: bytes = field(repr=False)
-    mode: int
-    uid: int
-    gid: int
+
+def _secret_files(params: t.Mapping[str, t.Any], redactor: Redactor) -> SecretFiles | None:
+    if not params["secrets"]:
+        return None
+    redactor.learn({content: name for name, content in params["secrets"].items() if isinstance(content, str)})
+    return SecretFiles.from_params(params)
 
 
 def place(params: t.Mapping[str, t.Any], wish: Wish, redactor: Redactor, check: bool, diff: bool) -> dict[str, t.Any]:
@@ -93,7 +113,7 @@ def placed(wish: Wish, redactor: Redactor, check: bool, diff: bool) -> dict[str,
     before = _found(wish)
     after = _wanted(wish, content, before)
     if after != before and not check:
-        _write(wish, after)
+        write_state(str(wish.path), str(wish.directory), after)
     result = {"changed": after != before, "path": str(wish.path), "variables": sorted(variables)}
     return {**result, "diff": _diff(wish.path, before, after)} if diff else result
 
@@ -144,62 +164,21 @@ def compare(variables: t.Iterable[str], text: str, example: str) -> None:
         raise ComposeFailure(f"The variables do not fit {example}: {told}.", missing=missing, unknown=unknown)
 
 
-def _found(wish: Wish) -> State | None:
-    try:
-        return _read(wish)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise ComposeFailure(f"{wish.path} cannot be read: {error.strerror}.") from error
+def _found(wish: Wish) -> FileState | None:
+    return read_state(str(wish.path), str(wish.directory), "the env file")
 
 
-def _read(wish: Wish) -> State | None:
-    with place_of(str(wish.path), str(wish.directory)) as (folder, name):
-        status = folder.look(name)
-        if status is None:
-            return None
-        if stat.S_ISDIR(status.st_mode):
-            raise ComposeFailure(f"{wish.path} is a folder, so it cannot be the env file: remove it or set path.")
-        with folder.opened(name) as file:
-            status = os.fstat(file.fileno())
-            return State(file.read(), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
-
-
-def _wanted(wish: Wish, content: bytes, before: State | None) -> State:
+def _wanted(wish: Wish, content: bytes, before: FileState | None) -> FileState:
     """An owner or group that is not asked for stays, as for a file that is edited by hand."""
     uid, gid = (before.uid, before.gid) if before else (os.geteuid(), os.getegid())
     if wish.owner is not None:
-        uid = _id("owner", wish.owner, lambda name: pwd.getpwnam(name).pw_uid)
+        uid = user_id("owner", wish.owner)
     if wish.group is not None:
-        gid = _id("group", wish.group, lambda name: grp.getgrnam(name).gr_gid)
-    return State(content, MODE, uid, gid)
+        gid = group_id("group", wish.group)
+    return FileState(content, MODE, uid, gid)
 
 
-def _id(option: str, name: str, find: t.Callable[[str], int]) -> int:
-    with contextlib.suppress(KeyError):
-        return find(name)
-    if name.isdecimal():
-        return int(name)
-    raise ComposeFailure(f"{option} {name} is not known on this host: create it first, or give a number.")
-
-
-def _write(wish: Wish, state: State) -> None:
-    """Into the file that a symbolic link points to; readable for its owner only, from the beginning."""
-    owner = (state.uid, state.gid)
-    try:
-        with place_of(str(wish.path), str(wish.directory), private) as (folder, name):
-            folder.replace(name, state.content, state.mode, owner)
-    except OSError as error:
-        message = f"{wish.path} cannot be written: {error.strerror}."
-        if isinstance(error, PermissionError) and owner != (os.geteuid(), os.getegid()):
-            message = (
-                f"{wish.path} cannot be written for user {state.uid} and group {state.gid}: {error.strerror}. Use "
-                f"become, or leave owner and group out."
-            )
-        raise ComposeFailure(message) from error
-
-
-def _diff(path: Path, before: State | None, after: State) -> dict[str, str]:
+def _diff(path: Path, before: FileState | None, after: FileState) -> dict[str, str]:
     return {
         "before_header": str(path),
         "after_header": str(path),
@@ -208,7 +187,7 @@ def _diff(path: Path, before: State | None, after: State) -> dict[str, str]:
     }
 
 
-def shown(state: State) -> str:
+def shown(state: FileState) -> str:
     """A state for a diff: every value as a fingerprint, for a secret may hide behind any name."""
     text = state.content.decode("utf-8", "surrogateescape")
     about = f"# {fingerprint(text)} mode {state.mode:04o} user {state.uid} group {state.gid}"

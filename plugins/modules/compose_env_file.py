@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: compose_env_file
-short_description: Write the env file of a Docker Compose environment
+short_description: Write the env file and the secret files of a Docker Compose environment
 version_added: 0.1.0
 description:
   - Writes variables, as a rule from the inventory and its vault, to the env file. From it Compose takes the values for
@@ -17,6 +17,7 @@ description:
     variable is found here and not by the application.
   - The file is replaced in one step and is readable for its owner only.
   - Where the host has an engine that the user of the task may not use, it says so and writes nothing.
+  - With O(secrets), it writes the files behind Compose's C(secrets) as well, or only those.
 author:
   - The strata.compose authors (@strata-collections)
 extends_documentation_fragment:
@@ -27,7 +28,7 @@ attributes:
     description: Compares everything and writes nothing.
     support: full
   diff_mode:
-    description: Shows the names of the variables, and of each value the beginning of a digest.
+    description: Shows the names of variables and secret files, and of each value the beginning of a digest.
     support: full
 options:
   project_dir:
@@ -62,8 +63,8 @@ options:
         C(false).
       - Null and nested values are refused. So is what no container can receive, such as a NUL character.
       - The file holds these variables and no others, sorted by name.
+      - Leave it out for a task that writes O(secrets) only. One of the two is needed.
     type: dict
-    required: true
   example:
     description:
       - The file that tells which variables there are, relative to O(project_dir). It has to exist.
@@ -86,6 +87,31 @@ options:
     description:
       - Name or number of the group of the file. By default that of the existing file, or else the group of the user who
         runs the module.
+    type: str
+  secrets:
+    description:
+      - Names and contents of files for C(file) entries of Compose's C(secrets). They hold exactly this text; no line
+        break is added.
+      - A file that is no longer listed stays.
+      - Links are followed as for O(path), and no others. A pipe or a device in the place of a file is refused.
+    type: dict
+  secrets_folder:
+    description:
+      - The folder of the secret files, relative to O(project_dir). It is made if it is missing, and lets nobody in but
+        its owner.
+      - Give an absolute path for files that are to be kept elsewhere, such as in memory.
+    type: path
+    default: secrets
+  secrets_mode:
+    description:
+      - Mode of the secret files, as octal digits in quotes. Compose mounts them as they are, so the user of the
+        container must be able to read them. Set O(secrets_owner) for that, or V("0444").
+    type: str
+    default: "0400"
+  secrets_owner:
+    description:
+      - Name or number of the user who owns the secret files, for example the number of the container's user. By default
+        it is the user who runs the module.
     type: str
 seealso:
   - module: strata.compose.compose_env
@@ -116,20 +142,33 @@ EXAMPLES = r"""
     check_example: false
     variables:
       TAG: 1.4.2
+
+- name: Write /tmp/shop/secrets/signing.key, and no env file
+  strata.compose.compose_env_file:
+    project_dir: /tmp/shop
+    environment: prod
+    secrets:
+      signing.key: from the vault
 """
 
 RETURN = r"""
 path:
   description: The env file.
-  returned: success
+  returned: success, with O(variables)
   type: str
   sample: /srv/shop/.env.prod
 variables:
   description: Names of the variables that it holds, sorted.
-  returned: success
+  returned: success, with O(variables)
   type: list
   elements: str
   sample: [DATABASE_PASSWORD, DEBUG, TAG, WORKERS]
+secrets_written:
+  description: Names of the secret files that were written, or would be in check mode.
+  returned: success, with O(secrets)
+  type: list
+  elements: str
+  sample: [signing.key]
 missing:
   description: Variables of the example that were not given.
   returned: failure, when the variables do not fit the example
@@ -143,7 +182,7 @@ unknown:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.strata.compose.plugins.module_utils._env_file import Wish, place
+from ansible_collections.strata.compose.plugins.module_utils._env_file import place_all
 from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOSE_ENV_FILE
@@ -151,14 +190,15 @@ from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOS
 
 def main() -> None:
     module = AnsibleModule(argument_spec=COMPOSE_ENV_FILE, supports_check_mode=True)
-    wish, params = Wish.from_params(module.params), dict(module.params)
+    params = dict(module.params)
     # Ansible would mask each value wherever it occurs: with WORKERS=2 every 2 in the result. So the values leave the
     # parameters, which the result shows as its invocation; what is told has none, and the redactor watches over that.
-    module.params["variables"] = sorted(map(str, wish.variables))
+    for option in ("variables", "secrets"):
+        module.params[option] = sorted(map(str, params[option] or ()))
     module.no_log_values.clear()
     redactor = Redactor()
     with told_as_module_result(module, redactor) as tell:
-        tell(place(params, wish, redactor, module.check_mode, module._diff))
+        tell(place_all(params, redactor, module.check_mode, module._diff))
 
 
 if __name__ == "__main__":

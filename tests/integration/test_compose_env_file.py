@@ -197,15 +197,66 @@ ROLE = {
 
 def test_the_role_writes_env_file_and_secrets(project):
     variables = {**ROLE, "compose_env_project_dir": str(project)}
-    for flags, changes in ((("--check",), 2), ((), 3), ((), 0), (("--check",), 0)):
+    for flags, changes in ((("--check",), 2), ((), 2), ((), 0), (("--check",), 0)):
         code, printed = play(project, variables, "-vvv", "--diff", *flags)
         assert code == 0, printed
         assert f"changed={changes} " in printed
         assert "Hidden" not in printed
         assert flags or (project / "secrets" / "signing.key").read_text() == "Hidden key\nno line break behind"
-        assert changes != 2 or list(project.iterdir()) == []
+        assert not changes or not flags or list(project.iterdir()) == []
     assert content(project / ".env.prod") == {"TAG": "1", "PASSWORD": "Hidden $1"}
     assert [mode(project / name) for name in (".env.prod", "secrets", "secrets/empty")] == ["0600", "0700", "0400"]
+
+
+def test_one_task_writes_env_file_and_secret_files(project):
+    secrets = {"token": "Hidden token", "signing.key": "Hidden key"}
+    expected = run(project, "--check", secrets=secrets)
+    assert (expected.changed, expected.result["secrets_written"]) == (True, ["signing.key", "token"])
+    assert list(project.iterdir()) == []
+    assert run(project, secrets=secrets).changed
+    assert not run(project, secrets=secrets).changed
+    (project / "secrets" / "token").chmod(0o444)
+    (project / "secrets" / "signing.key").write_text("by hand")
+    (project / "secrets" / "by-hand").write_text("stays")
+    mended = run(project, "--diff", secrets=secrets)
+    assert mended.result["secrets_written"] == ["signing.key", "token"]
+    texts = [each["before"] + each["after"] for each in mended.result["diff"]]
+    assert "token sha256:" in texts[1]
+    assert [mode(project / "secrets" / name) for name in ("", "token", "signing.key")] == ["0700", "0400", "0400"]
+    assert (project / "secrets" / "signing.key").read_text() == "Hidden key"
+    assert (project / "secrets" / "by-hand").read_text() == "stays"
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_secret_files_may_be_in_another_folder(project, tmp_path, absolute):
+    folder = tmp_path / "elsewhere" if absolute else project / "conf" / "keys"
+    place = str(folder) if absolute else "conf/keys"
+    assert run(project, secrets={"token": "Hidden"}, secrets_folder=place).changed
+    assert (mode(folder), (folder / "token").read_text()) == ("0700", "Hidden")
+    assert not run(project, secrets={"token": "Hidden"}, secrets_folder=place).changed
+    folder.chmod(0o755)
+    assert run(project, secrets={"token": "Hidden"}, secrets_folder=place).changed
+    assert mode(folder) == "0700"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"secrets": {"../token": "Hidden"}}, "secrets: ../token has to be the name of a file"),
+        ({"secrets": {"token": ["Hidden"]}}, "secrets: token has to be the name of a file"),
+        ({"secrets_mode": "rw"}, "secrets_mode rw is not a mode"),
+        ({"secrets_mode": "4400"}, "secrets_mode 4400 is not a mode"),
+        ({"secrets_owner": "no-such-user"}, "secrets_owner no-such-user is not known on this host"),
+        ({"secrets": None}, "There is nothing to write: give variables, secrets, or both"),
+    ],
+)
+def test_secret_files_that_cannot_be_written_are_named(project, options, says):
+    given = {"project_dir": str(project), "environment": "prod", "secrets": {"token": "Hidden"}, **options}
+    outcome = adhoc("compose_env_file", given, "-vvv", variables=JSON)
+    assert "FAILED!" in outcome.printed
+    assert says in outcome.message
+    assert "Hidden" not in outcome.printed
+    assert list(project.iterdir()) == []
 
 
 @as_root

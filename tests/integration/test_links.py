@@ -24,7 +24,8 @@ from ansible_collections.strata.compose.plugins.module_utils._env_file import Wi
 from ansible_collections.strata.compose.plugins.module_utils._env_file import placed
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
-from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, fingerprint
+from ansible_collections.strata.compose.plugins.module_utils._secret_files import SecretFiles, place_secret_files
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, and files of another user")
 
@@ -95,6 +96,12 @@ def env_file(project: Path, **options: Any) -> dict[str, Any]:
     given = {"project_dir": str(project), "environment": "prod", "variables": {"A": str(time.monotonic_ns())}}
     params = {**unset, "check_example": True, **given, **options}
     return placed(EnvFile.from_params(params), Redactor(), False, True)
+
+
+def secret_files(project: Path, content: str = "Hidden") -> dict[str, Any]:
+    options = {"secrets_folder": "secrets", "secrets_mode": "0400", "secrets_owner": None}
+    params = {"project_dir": str(project), "secrets": {"app.conf": content, "new": content}, **options}
+    return place_secret_files(SecretFiles.from_params(params), False, True)
 
 
 def files(project: Path, contents: dict[str, bytes], **options: Any) -> dict[str, Any]:
@@ -192,6 +199,63 @@ def test_no_race_at_the_env_file_itself(project: Path, victim: Path) -> None:
             with contextlib.suppress(ComposeFailure):
                 env_file(project)
             assert seen(victim) == before
+
+
+def test_no_race_leads_secret_files_elsewhere(project: Path, victim: Path) -> None:
+    folder = of_stranger(project / "secrets")
+    before = seen(victim)
+    with swapping(folder, victim):
+        for number in tries():
+            with contextlib.suppress(ComposeFailure):
+                secret_files(project, str(number))
+            assert seen(victim) == before
+            assert victim.stat().st_mode & 0o777 == 0o755
+
+
+def test_no_race_at_a_secret_file_itself(project: Path, victim: Path) -> None:
+    """Neither is the content of the victim's file told, nor is the secret given to the stranger."""
+    folder = of_stranger(project / "secrets")
+    (folder / "app.conf").write_text("theirs")
+    os.chown(folder / "app.conf", STRANGER, STRANGER)
+    before = seen(victim)
+    with swapping(folder / "app.conf", victim / "app.conf"):
+        for number in tries():
+            with contextlib.suppress(ComposeFailure):
+                assert fingerprint("of root") not in secret_files(project, str(number))["diff"]["before"]
+            assert seen(victim) == before
+            assert (folder / "new").stat().st_uid == 0
+
+
+def test_a_secret_file_of_a_stranger_is_made_anew(project: Path) -> None:
+    folder = of_stranger(project / "secrets")
+    (folder / "new").write_text("Hidden")
+    (folder / "new").chmod(0o400)
+    os.chown(folder / "new", STRANGER, STRANGER)
+    with (folder / "new").open() as theirs:
+        assert secret_files(project)["secrets_written"] == ["app.conf", "new"]
+        assert ((folder / "new").stat().st_uid, (folder / "new").stat().st_gid) == (0, os.getegid())
+        assert not os.path.samestat(os.fstat(theirs.fileno()), (folder / "new").stat())
+    assert not secret_files(project)["changed"]
+
+
+@pytest.mark.parametrize("place", ["secrets", "secrets/app.conf"])
+def test_a_planted_link_leads_no_secret_file_elsewhere(project: Path, victim: Path, place: str) -> None:
+    if place != "secrets":
+        of_stranger(project / "secrets")
+    of_stranger(project / place, victim if place == "secrets" else victim / "app.conf")
+    before = seen(victim)
+    with pytest.raises(ComposeFailure, match=f"{place} is not followed: it is a link of user {STRANGER}"):
+        secret_files(project)
+    assert seen(victim) == before
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFIFO, stat.S_IFCHR])
+def test_a_secret_file_that_is_a_pipe_or_a_device_is_refused(project: Path, kind: int) -> None:
+    of_stranger(project / "secrets")
+    os.mknod(project / "secrets" / "app.conf", kind | 0o666, os.makedev(1, 5) if kind == stat.S_IFCHR else 0)
+    with pytest.raises(ComposeFailure, match="secrets/app.conf is not a regular file"):
+        secret_files(project)
+    assert not (project / "secrets" / "new").exists()
 
 
 def test_no_race_in_the_state_folder(project: Path, victim: Path) -> None:

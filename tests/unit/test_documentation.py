@@ -122,7 +122,7 @@ def test_modules_with_options_of_an_environment_share_them():
         f"{module}.{name}"
         for module, spec in SPECS.items()
         for name in set(spec) & set(ENVIRONMENT)
-        if spec[name] != ENVIRONMENT[name]
+        if spec[name] is not ENVIRONMENT[name]
     }
     assert differ == {"compose_env_file.variables", "postgres_env.variables"}, "they mean what they say, and no more"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.strata.compose.plugins.module_utils import _dotenv, _env_file
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._file_state import FileState
 
 TASK = {
     "project_dir": "/srv/shop",
@@ -105,12 +106,12 @@ def test_a_wish_does_not_show_its_values():
 
 @pytest.mark.parametrize("content", [b"LEVEL='hidden'\nPASSWORD='hidden'\n# hidden\n", b"A='hidden, never closed"])
 def test_a_diff_shows_no_value(content):
-    shown = _env_file.shown(_env_file.State(content, 0o644, 0, 100))
+    shown = _env_file.shown(FileState(content, 0o644, 0, 100))
     assert shown.startswith("# sha256:")
     assert "mode 0644 user 0 group 100\n" in shown
     assert "hidden" not in shown
 
 
 def test_a_diff_tells_which_values_differ():
-    old, new = (_env_file.shown(_env_file.State(text, 0o600, 0, 0)) for text in (b"A=1\nB=1\n", b"A=1\nB=2\n"))
+    old, new = (_env_file.shown(FileState(text, 0o600, 0, 0)) for text in (b"A=1\nB=1\n", b"A=1\nB=2\n"))
     assert [line.partition("=")[0] for line in new.splitlines()[1:] if line not in old] == ["B"]

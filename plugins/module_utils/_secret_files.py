@@ -1,0 +1,134 @@
+# Copyright (c) The strata.compose authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files behind Compose's ``secrets:``, written for an environment. Private to strata.compose."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._file_state import (
+    FileState,
+    read_state,
+    user_id,
+    write_state,
+)
+from ansible_collections.strata.compose.plugins.module_utils._folders import place_of, private
+from ansible_collections.strata.compose.plugins.module_utils._redact import fingerprint
+
+FOLDER_MODE = 0o700
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+MODE = re.compile(r"0?[0-7]{3}")
+
+
+@dataclass(frozen=True)
+class SecretFiles:
+    """The secret files that a task asks for. Paths are absolute."""
+
+    project_dir: str
+    folder: str
+    mode: int
+    uid: int
+    contents: t.Mapping[str, bytes] = field(repr=False)
+
+    @classmethod
+    def from_params(cls, params: t.Mapping[str, t.Any]) -> SecretFiles:
+        project_dir = os.path.abspath(params["project_dir"])
+        return cls(
+            project_dir=project_dir,
+            folder=os.path.normpath(os.path.join(project_dir, params["secrets_folder"])),
+            mode=_mode(params["secrets_mode"]),
+            uid=user_id("secrets_owner", params["secrets_owner"]) if params["secrets_owner"] else os.geteuid(),
+            contents=contents_of(params["secrets"]),
+        )
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.folder, name)
+
+
+def contents_of(secrets: t.Mapping[str, t.Any]) -> dict[str, bytes]:
+    """The content of each file; raises `ComposeFailure` naming all that have no fitting name or are no text."""
+    wrong = sorted(str(name) for name, content in secrets.items() if not _is_secret(name, content))
+    if wrong:
+        raise ComposeFailure(
+            f"secrets: {', '.join(wrong)} has to be the name of a file, without a folder, and its content a string. "
+            f"No secret file was written."
+        )
+    return {name: content.encode("utf-8", "surrogateescape") for name, content in secrets.items()}
+
+
+def place_secret_files(wanted: SecretFiles, check: bool, diff: bool) -> dict[str, t.Any]:
+    """Write the files that differ, and return it as a module's result. Files that are not listed stay."""
+    if not check and not os.path.isdir(wanted.project_dir):
+        raise ComposeFailure(f"project_dir {wanted.project_dir} is not a folder on this host: create it first.")
+    before = {name: read_state(wanted.path(name), wanted.project_dir, "a secret file") for name in wanted.contents}
+    after = {name: _wanted(wanted, name, before[name]) for name in wanted.contents}
+    written = sorted(name for name in after if after[name] != before[name])
+    closes_folder = _folder_mode(wanted) != FOLDER_MODE
+    if not check:
+        if closes_folder:
+            _close_folder(wanted)
+        for name in written:
+            write_state(wanted.path(name), wanted.project_dir, after[name])
+    result = {"changed": bool(written) or closes_folder, "secrets_written": written}
+    return {**result, "diff": _diff(wanted, before, after)} if diff else result
+
+
+def _is_secret(name: t.Any, content: t.Any) -> bool:
+    return isinstance(name, str) and NAME.fullmatch(name) is not None and isinstance(content, str)
+
+
+def _mode(text: str) -> int:
+    if not MODE.fullmatch(text):
+        raise ComposeFailure(f'secrets_mode {text} is not a mode: give octal digits in quotes, such as "0400".')
+    return int(text, 8)
+
+
+def _wanted(wanted: SecretFiles, name: str, before: FileState | None) -> FileState:
+    """A file that belongs to somebody else is given to its owner anew, and that one's group with it."""
+    gid = before.gid if before and before.uid == wanted.uid else os.getegid()
+    return FileState(wanted.contents[name], wanted.mode, wanted.uid, gid)
+
+
+def _folder_mode(wanted: SecretFiles) -> int | None:
+    try:
+        with place_of(wanted.path("_"), wanted.project_dir) as (folder, _name):
+            return stat.S_IMODE(os.fstat(folder.handle).st_mode)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ComposeFailure(f"{wanted.folder} cannot be read: {error.strerror}.") from error
+
+
+def _close_folder(wanted: SecretFiles) -> None:
+    """Make the folder, or let nobody but its owner into the one that is there."""
+    try:
+        with place_of(wanted.path("_"), wanted.project_dir, private) as (folder, _name):
+            handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder.handle)
+            try:
+                os.fchmod(handle, FOLDER_MODE)
+            finally:
+                os.close(handle)
+    except OSError as error:
+        raise ComposeFailure(f"{wanted.folder} cannot be written: {error.strerror}.") from error
+
+
+def _diff(
+    wanted: SecretFiles, before: t.Mapping[str, FileState | None], after: t.Mapping[str, FileState]
+) -> dict[str, str]:
+    return {
+        "before_header": wanted.folder,
+        "after_header": wanted.folder,
+        "before": "".join(_shown(name, state) for name, state in sorted(before.items()) if state),
+        "after": "".join(_shown(name, state) for name, state in sorted(after.items())),
+    }
+
+
+def _shown(name: str, state: FileState) -> str:
+    content = fingerprint(state.content.decode("utf-8", "surrogateescape"))
+    return f"{name} {content} mode {state.mode:04o} user {state.uid} group {state.gid}\n"

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +138,36 @@ def swapping(place: Path, victim: Path) -> Iterator[None]:
             process.kill()
 
 
+_moments: dict[tuple[str, str], Callable[[], None]] = {}
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if _moments and event.startswith("os.") and arguments and isinstance(arguments[0], (str, bytes)):
+        act = _moments.pop((event, os.path.basename(os.fsdecode(arguments[0]))), None)
+        if act:
+            act()
+
+
+sys.addaudithook(_audit)
+
+
+@contextlib.contextmanager
+def at_the_moment(event: str, name: str, act: Callable[[], None]) -> Iterator[list[str]]:
+    """Act just before Python asks the kernel for something with a file of this name; yields what was met."""
+    met: list[str] = []
+    _moments[event, name] = lambda: (act(), met.append(event))[0]
+    try:
+        yield met
+    finally:
+        _moments.clear()
+
+
+def swap(place: Path, victim: Path) -> None:
+    """What a quick stranger does: a link in the place of a folder, or of a file."""
+    place.rename(f"{place}.away")
+    of_stranger(place, victim)
+
+
 def tries() -> Iterator[int]:
     end = time.monotonic() + SECONDS
     for number in range(TRIES):
@@ -171,13 +201,16 @@ def test_no_race_gives_a_file_away(project: Path, victim: Path) -> None:
 
 
 def test_no_race_removes_files_elsewhere(project: Path, victim: Path) -> None:
+    """The link is there when the kernel is asked to remove: no try at random comes so late so often."""
+    conf = of_stranger(project / "conf")
+    files(project, {"conf/app.conf": b"of root", "a": b"a"})
     before = seen(victim)
-    for number in tries():
-        conf = of_stranger(project / f"conf{number}")
-        files(project, {f"{conf.name}/app.conf": b"of root", "a": b"a"})
-        with swapping(conf, victim), contextlib.suppress(ComposeFailure):
-            files(project, {"a": b"a"})
-        assert seen(victim) == before
+    with at_the_moment("os.remove", "app.conf", lambda: swap(conf, victim)) as met:
+        files(project, {"a": b"a"})
+    assert met == ["os.remove"]
+    assert conf.is_symlink()
+    assert seen(victim) == before
+    assert list((project / "conf.away").iterdir()) == []
 
 
 def test_no_race_leads_the_env_file_elsewhere(project: Path, victim: Path) -> None:

@@ -15,7 +15,7 @@ import stat
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._folders import open_folder, private
+from ansible_collections.strata.compose.plugins.module_utils._folders import open_folder, open_to_read, private
 
 
 class Overlay(t.NamedTuple):
@@ -116,7 +116,7 @@ def make_folder(path: str) -> None:
 def read_file(path: str) -> bytes | None:
     """The content of a regular file, ``None`` when there is no such file; one that could wait for ever is refused."""
     try:
-        handle = os.open(seen(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = open_to_read(seen(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -147,13 +147,17 @@ def digest(path: str) -> str | None:
         return None
     if _overlays and place in _overlays[-1].digests:
         return _overlays[-1].digests[place]
-    found = hashlib.sha256()
     try:
-        with open(place, "rb") as file:
-            while block := file.read(1 << 20):
-                found.update(block)
+        with os.fdopen(open_to_read(place), "rb") as file:
+            return _digest(file)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ComposeFailure(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _digest(file: t.IO[bytes]) -> str:
+    found = hashlib.sha256()
+    while block := file.read(1 << 20):
+        found.update(block)
     return found.hexdigest()

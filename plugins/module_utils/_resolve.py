@@ -53,8 +53,9 @@ def resolve(project: _project.Project, cli: Cli, last: Release | None, scale: t.
     if last and last.resolved_from == key and last.inputs == {path: digest(path) for path in last.inputs}:
         model, inputs, findings = last.model, last.inputs, last.findings
     else:
-        model, findings = _asked(project, cli)
+        # Before Compose reads them: a link that must not be followed is refused, and what changes meanwhile is seen.
         inputs = digests_of_inputs(project)
+        model, findings = _asked(project, cli)
     release = _release(project, scaled(_model.without_dangling(model), scale or {}), inputs, key)
     return replace(release, findings=findings)
 

@@ -108,12 +108,8 @@ def _folder_mode(wanted: SecretFiles) -> int | None:
 def _close_folder(wanted: SecretFiles) -> None:
     """Make the folder, or let nobody but its owner into the one that is there."""
     try:
-        with place_of(wanted.path("_"), wanted.project_dir, private) as (folder, _name):
-            handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder.handle)
-            try:
-                os.fchmod(handle, FOLDER_MODE)
-            finally:
-                os.close(handle)
+        with place_of(wanted.path("_"), wanted.project_dir, private) as (folder, _name), folder.readable() as handle:
+            os.fchmod(handle, FOLDER_MODE)
     except OSError as error:
         raise ComposeFailure(f"{wanted.folder} cannot be written: {error.strerror}.") from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
 import os
 import stat
 import subprocess
@@ -23,9 +24,11 @@ from ansible_collections.strata.compose.plugins.module_utils._bring import Wish,
 from ansible_collections.strata.compose.plugins.module_utils._env_file import Wish as EnvFile
 from ansible_collections.strata.compose.plugins.module_utils._env_file import placed
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._files import digest, read_file, replace_file
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, fingerprint
 from ansible_collections.strata.compose.plugins.module_utils._secret_files import SecretFiles, place_secret_files
+from ansible_collections.strata.compose.plugins.module_utils.postgres._backup_folder import BackupFolder
+from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import Backup
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, and files of another user")
 
@@ -143,7 +146,7 @@ _moments: dict[tuple[str, str], Callable[[], None]] = {}
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     if _moments and event.startswith("os.") and arguments and isinstance(arguments[0], (str, bytes)):
-        act = _moments.pop((event, os.path.basename(os.fsdecode(arguments[0]))), None)
+        act = _moments.pop((event, Path(os.fsdecode(arguments[0])).name), None)
         if act:
             act()
 
@@ -367,6 +370,121 @@ def test_a_pipe_is_refused_and_does_not_hang(project: Path, name: str) -> None:
     with pytest.raises(ComposeFailure, match="is a pipe or a device"):
         read_file(str(project / name))
     assert read_file("/dev/null") == b""
+
+
+READERS = {"read_file": lambda path: read_file(str(path)), "digest": lambda path: digest(str(path))}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("place", ["conf", "conf/app.conf"])
+def test_a_planted_link_is_not_read(project: Path, victim: Path, reader: str, place: str) -> None:
+    if place != "conf":
+        of_stranger(project / "conf")
+    of_stranger(project / place, victim if place == "conf" else victim / "app.conf")
+    with pytest.raises(ComposeFailure, match=f"{place} is not followed: it is a link of user {STRANGER}") as failed:
+        READERS[reader](project / "conf" / "app.conf")
+    assert "of root" not in failed.value.message
+    os.chown(project / place, 0, 0, follow_symlinks=False)
+    assert READERS[reader](project / "conf" / "app.conf")
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_links_of_a_stranger_are_read_where_they_tell_nothing_new(project: Path, reader: str) -> None:
+    """As whoever deploys with ``current -> releases/2`` has them: the files behind are that user's own."""
+    (of_stranger(project / "releases") / "2").mkdir()
+    (project / "releases" / "2" / "app.conf").write_text("theirs")
+    os.chown(project / "releases" / "2" / "app.conf", STRANGER, STRANGER)
+    of_stranger(project / "current", "releases/2")
+    of_stranger(project / "linked.conf", "current/app.conf")
+    for path in ("current/app.conf", "linked.conf"):
+        assert READERS[reader](project / path) in (b"theirs", hashlib.sha256(b"theirs").hexdigest())
+    assert READERS[reader](project / "current" / "missing") is None
+    of_stranger(project / "loop", "loop")
+    with contextlib.suppress(ComposeFailure):
+        assert READERS[reader](project / "loop") is None
+
+
+def test_no_race_tells_a_file_of_root(project: Path, victim: Path) -> None:
+    folder = of_stranger(project / "conf")
+    (folder / "app.conf").write_text("theirs")
+    of_root, found = hashlib.sha256(b"of root").hexdigest(), set()
+    with swapping(folder, victim):
+        for _number in tries():
+            with contextlib.suppress(ComposeFailure):
+                found |= {read_file(str(folder / "app.conf")), digest(str(folder / "app.conf"))}
+    assert found <= {None, b"theirs", hashlib.sha256(b"theirs").hexdigest()}
+    assert of_root not in found
+
+
+def backup(folder: Path, file: str) -> Backup:
+    """A backup that a stranger can have written as well: a dump, and a manifest that names it."""
+    texts = dict.fromkeys(("sha256", "started", "finished", "project", "environment", "service", "name", "image"), "x")
+    others = {"bytes": 3, "seconds": 1.0, "dumped_by": "17.0", "compression": "none", "database": {}, "rows": {}}
+    made = Backup(file=file, **texts, **others)
+    BackupFolder(str(folder)).write(made)
+    return made
+
+
+def test_no_race_removes_a_dump_elsewhere(project: Path, victim: Path) -> None:
+    folder = of_stranger(project / "backups")
+    (folder / "app.conf").write_text("dump")
+    made = backup(folder, "app.conf")
+    before = seen(victim)
+    with at_the_moment("os.remove", "app.conf", lambda: swap(folder, victim)) as met:
+        BackupFolder(str(folder)).remove(made)
+    assert met == ["os.remove"]
+    assert seen(victim) == before
+    assert list((project / "backups.away").iterdir()) == []
+
+
+def test_no_race_sweeps_files_elsewhere(project: Path, victim: Path) -> None:
+    folder = of_stranger(project / "backups")
+    (victim / ".x.shop.partial").write_text("of root")
+    (folder / ".x.shop.partial").write_text("half a dump")
+    before = seen(victim)
+    with at_the_moment("os.remove", ".x.shop.partial", lambda: swap(folder, victim)) as met:
+        BackupFolder(str(folder)).sweep("shop")
+    assert met == ["os.remove"]
+    assert seen(victim) == before
+
+
+def test_no_race_writes_or_removes_a_partial_dump_elsewhere(project: Path, victim: Path) -> None:
+    folder = of_stranger(project / "backups")
+    (victim / ".x.dump.shop.partial").write_text("of root")
+    before = seen(victim)
+    with BackupFolder(str(folder)).partial("x.dump", "shop") as content:
+        swap(folder, victim)
+        content.write(b"half a dump")
+    assert seen(victim) == before
+    assert list((project / "backups.away").iterdir()) == []
+
+
+def test_a_manifest_that_names_a_file_elsewhere_is_no_backup(project: Path, victim: Path) -> None:
+    """Retention would remove that file."""
+    folder = of_stranger(project / "backups")
+    backup(folder, "app.conf")
+    (folder / "app.conf").write_text("dump")
+    (manifest,) = folder.glob("*.json")
+    assert [each.file for each in BackupFolder(str(folder)).all()] == ["app.conf"]
+    for file in ("../../victim/app.conf", str(victim / "app.conf"), "..", ""):
+        manifest.write_text(manifest.read_text().replace('"app.conf"', json.dumps(file)))
+        assert BackupFolder(str(folder)).all() == []
+        manifest.write_text(manifest.read_text().replace(json.dumps(file), '"app.conf"'))
+
+
+@pytest.mark.parametrize("name", ["app.conf", "app.conf.json"])
+def test_a_backup_behind_a_planted_link_is_not_read(project: Path, victim: Path, name: str) -> None:
+    folder = of_stranger(project / "backups")
+    (folder / "app.conf").write_text("dump")
+    made = backup(folder, "app.conf")
+    (folder / name).rename(victim / name)
+    of_stranger(folder / name, victim / name)
+    with pytest.raises(ComposeFailure, match=f"{name} is not followed"):
+        BackupFolder(str(folder)).named(str(folder / "app.conf"))
+        BackupFolder(str(folder)).check(made)
+    if name == "app.conf":
+        with pytest.raises(ComposeFailure, match="is not followed"), BackupFolder(str(folder)).dump(made):
+            pass
 
 
 def test_a_second_name_of_a_file_is_not_given_away(project: Path, victim: Path) -> None:

@@ -17,7 +17,7 @@ import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import digest, read_file, replace_file
-from ansible_collections.strata.compose.plugins.module_utils._folders import open_folder, private
+from ansible_collections.strata.compose.plugins.module_utils._folders import Folder, open_folder, open_to_read, private
 from ansible_collections.strata.compose.plugins.module_utils._manifest import told_size
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import FORMAT, Backup, backup_of
 
@@ -71,40 +71,32 @@ class BackupFolder:
 
         ``token`` stands for the project in the names of partial files, for a folder may hold backups of several.
         """
-        kept = {name for each in self.all() for name in (each.file, os.path.basename(_manifest_of(each.file)))}
-        for name in self._names():
-            if name not in kept and self._is_ours(name, token):
-                os.unlink(self.place(name))
+        kept = {name for each in self.all() for name in (each.file, _manifest_of(each.file))}
+        with self._opened() as folder:
+            if folder:
+                for name in folder.names():
+                    if name not in kept and self._is_ours(folder, name, token):
+                        folder.remove(name)
 
-    def _is_ours(self, name: str, token: str) -> bool:
-        if name.endswith(f".{token}{PARTIAL}") or self._is_half_written(name):
+    def _is_ours(self, folder: Folder, name: str, token: str) -> bool:
+        if name.endswith(f".{token}{PARTIAL}") or _is_half_written(folder, name):
             return True
         found = self._read(self.place(name)) if name.endswith(".json") else None
         return found is not None and found.project == token
 
-    def _is_half_written(self, name: str) -> bool:
-        """Whether it was to become a manifest, which takes no hour; whose it is, its content need not tell."""
-        return bool(HALF_WRITTEN.fullmatch(name)) and os.path.getmtime(self.place(name)) < time.time() - 3600
-
     @contextlib.contextmanager
     def partial(self, file: str, token: str) -> t.Iterator[t.IO[bytes]]:
         """A new file under a name that no backup has; it goes unless it was kept."""
-        path = self._partial(file, token)
-        try:
-            with open_folder(self.path, private) as folder:
-                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-                handle = os.open(os.path.basename(path), flags, 0o600, dir_fd=folder.handle)
-        except OSError as error:
-            raise ComposeFailure(f"{path} cannot be written: {error.strerror}. Nothing was changed.") from error
-        try:
-            with open(handle, "r+b", buffering=0) as content:
-                yield content
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-
-    def _partial(self, file: str, token: str) -> str:
-        return self.place(f".{file}.{token}{PARTIAL}")
+        name, flags = _partial(file, token), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = stack.enter_context(open_folder(self.path, private))
+                handle = os.open(name, flags, 0o600, dir_fd=folder.handle)
+            except OSError as error:
+                told = f"{self.place(name)} cannot be written: {error.strerror}. Nothing was changed."
+                raise ComposeFailure(told) from error
+            stack.callback(folder.remove, name)
+            yield stack.enter_context(open(handle, "r+b", buffering=0))
 
     def keep(self, backup: Backup, token: str, content: t.IO[bytes]) -> None:
         """Make a partial file a backup. Its manifest comes first: the dump never has its name without one."""
@@ -112,11 +104,11 @@ class BackupFolder:
         self.write(backup)
         try:
             with open_folder(self.path) as folder:
-                partial = os.path.basename(self._partial(backup.file, token))
+                partial = _partial(backup.file, token)
                 os.rename(partial, backup.file, src_dir_fd=folder.handle, dst_dir_fd=folder.handle)
                 folder.flush()
         except OSError as error:
-            os.unlink(self.place(_manifest_of(backup.file)))
+            self._remove(_manifest_of(backup.file))
             raise ComposeFailure(f"{self.place(backup.file)} cannot be written: {error.strerror}.") from error
 
     def write(self, backup: Backup) -> None:
@@ -126,8 +118,17 @@ class BackupFolder:
 
     def remove(self, backup: Backup) -> None:
         """Remove a backup; a manifest alone is none."""
-        os.unlink(self.place(backup.file))
-        os.unlink(self.place(_manifest_of(backup.file)))
+        self._remove(backup.file, _manifest_of(backup.file))
+
+    def _remove(self, *names: str) -> None:
+        """By descriptor: in a folder of somebody else's, a path could lead to a file of ours."""
+        try:
+            with self._opened() as folder:
+                if folder:
+                    for name in names:
+                        folder.remove(name)
+        except OSError as error:
+            raise ComposeFailure(f"{self.place(names[0])} cannot be removed: {error.strerror}.") from error
 
     def require_there(self, backup: Backup) -> None:
         """Raise `ComposeFailure` unless the dump and its manifest are there, as large as they were written."""
@@ -154,6 +155,17 @@ class BackupFolder:
                 error_kind="disk_full",
             )
 
+    @contextlib.contextmanager
+    def dump(self, backup: Backup) -> t.Iterator[t.IO[bytes]]:
+        """The dump of a backup, to read."""
+        path = self.place(backup.file)
+        try:
+            handle = open_to_read(path)
+        except OSError as error:
+            raise ComposeFailure(f"{path} cannot be read: {error.strerror}.") from error
+        with open(handle, "rb", buffering=0) as file:
+            yield file
+
     def check(self, backup: Backup) -> None:
         """Raise `ComposeFailure` unless the dump is the one that was written."""
         path = self.place(backup.file)
@@ -171,8 +183,22 @@ class BackupFolder:
                 error_kind="damaged",
             )
 
+    @contextlib.contextmanager
+    def _opened(self) -> t.Iterator[Folder | None]:
+        """The folder, ``None`` where there is none yet."""
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = stack.enter_context(open_folder(self.path))
+            except (FileNotFoundError, NotADirectoryError):
+                folder = None
+            yield folder
+
     def _names(self) -> list[str]:
-        return sorted(os.listdir(self.path)) if os.path.isdir(self.path) else []
+        try:
+            with self._opened() as folder:
+                return folder.names() if folder else []
+        except OSError as error:
+            raise ComposeFailure(f"{self.path} cannot be read: {error.strerror}.") from error
 
     def _read(self, path: str) -> Backup | None:
         """The backup that a manifest tells, ``None`` when it is none, or of a format that is not ours."""
@@ -182,7 +208,19 @@ class BackupFolder:
             return None
         if not isinstance(told, dict) or told.pop(MARK, None) != "backup" or told.get("format") != FORMAT:
             return None
-        return backup_of(told)
+        backup = backup_of(told)
+        # A path would lead out of the folder, where a backup is removed one day.
+        return backup if backup and os.path.basename(backup.file) == backup.file not in ("", ".", "..") else None
+
+
+def _partial(file: str, token: str) -> str:
+    return f".{file}.{token}{PARTIAL}"
+
+
+def _is_half_written(folder: Folder, name: str) -> bool:
+    """Whether it was to become a manifest, which takes no hour; whose it is, its content need not tell."""
+    found = folder.look(name) if HALF_WRITTEN.fullmatch(name) else None
+    return found is not None and found.st_mtime < time.time() - 3600
 
 
 def _manifest_of(path: str) -> str:

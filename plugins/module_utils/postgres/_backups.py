@@ -158,6 +158,17 @@ def clock_warning(backups: t.Iterable[Backup], time: str) -> str | None:
     )
 
 
+def failed_test_warning(backup: Backup, path: str) -> str | None:
+    """What has to be said before a backup is restored whose last test failed."""
+    found = backup.verification or {}
+    if not backup.has_failed:
+        return None
+    return (
+        f"the last test of backup {path}, at {found.get('finished_at', 'an unknown time')}, failed: "
+        f"{str(found['cause']).strip()} backup=latest_verified takes the newest one that passed its last test."
+    )
+
+
 def file_name(environment: str, database: str, started: str, token: str) -> str:
     """The name of a dump: it sorts by time, and says what it is to people; nothing is read from it."""
     readable = re.sub(r"[^A-Za-z0-9_.]+", "-", database).strip("-.")[:40] or "database"

@@ -11,9 +11,15 @@ from __future__ import annotations
 import typing as t
 from datetime import datetime, timezone
 
-from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, notice
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
-from ansible_collections.strata.compose.plugins.module_utils.postgres import _archive, _database, _masking, _names
+from ansible_collections.strata.compose.plugins.module_utils.postgres import (
+    _archive,
+    _backups,
+    _database,
+    _masking,
+    _names,
+)
 from ansible_collections.strata.compose.plugins.module_utils.postgres._checks import require_copy, run_assertions
 from ansible_collections.strata.compose.plugins.module_utils.postgres._restore_plan import (
     ROLES,
@@ -50,6 +56,8 @@ def restore(work: Work) -> Result:
     backup, folder = wanted(work)
     masks = _masking.read(work.options["masking"], work.options["project_dir"])
     folder.check(backup)
+    if warning := _backups.failed_test_warning(backup, folder.place(backup.file)):
+        notice(warning)
     server = work.server()
     plan = plan_of(work, backup, folder, server)
     reason = f"database {work.database} from {plan.path}"
@@ -139,7 +147,7 @@ def _fill(work: Work, server: Server, plan: Plan, masks: _masking.Masks, new: st
     origin = plan.backup.origin
     server.execute([_database.create(new, origin, plan.owner, plan.tools.major)])
     try:
-        with open(plan.path, "rb", buffering=0) as file:
+        with plan.folder.dump(plan.backup) as file:
             if plan.is_foreign:
                 _restore_for(server, new, plan, file, work.options["timeout"])
             else:

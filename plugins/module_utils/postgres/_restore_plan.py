@@ -28,13 +28,17 @@ class Plan:
     """What is restored, and how it has to be done here."""
 
     backup: Backup
-    path: str
+    folder: BackupFolder
     target: Database | None
     roles: frozenset[str]
     """that the server has"""
     is_foreign: bool
     """the backup is of another environment: its owners and privileges mean nothing here"""
     tools: _archive.Tools
+
+    @property
+    def path(self) -> str:
+        return self.folder.place(self.backup.file)
 
     @property
     def owner(self) -> str:
@@ -78,7 +82,7 @@ def plan_of(work: Work, backup: Backup, folder: BackupFolder, server: Server) ->
     tools = _archive.tools_of(server)
     roles = frozenset(server.value(ROLES))
     is_foreign = (backup.project, backup.environment) != (work.project, work.options["environment"])
-    plan = Plan(backup, folder.place(backup.file), target, roles, is_foreign, tools)
+    plan = Plan(backup, folder, target, roles, is_foreign, tools)
     major = int(backup.dumped_by.partition(".")[0])
     if major > tools.major:
         raise ComposeFailure(

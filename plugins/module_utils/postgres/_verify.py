@@ -104,7 +104,7 @@ def _tried(work: Work, backup: Backup) -> None:
         server.execute([Statement("CREATE ROLE %I", (each,)) for each in roles])
         server.execute([_database.create(NAME, origin, origin.owner, origin.major)])
         with _test_server.faults_of_it(server):
-            with open(work.folder.place(backup.file), "rb", buffering=0) as file:
+            with work.folder.dump(backup) as file:
                 # Tablespaces are places on the disks of the server that the dump is from.
                 _archive.restore(server, NAME, file, ("--no-tablespaces",), work.options["timeout"])
             require_copy(server, NAME, backup.rows)

@@ -76,7 +76,7 @@ def _settled(state_dir: str, project: str, redactor: Redactor) -> str:
             return "was settled meanwhile."
         if journal.phase == DEGRADED:
             return "left to the next operation: going back has failed before, so it decides."
-        cli = _cli(store.load(journal.to).resolved_from["directory"])
+        cli = _cli(_directory(store, journal))
         if not observe(cli, project).containers:
             return "left to the next operation: this engine has no container of it."
         told = settle(Operation(_options(), redactor, False, False, cli, store, cancellation), journal)
@@ -90,6 +90,17 @@ def _settled(state_dir: str, project: str, redactor: Redactor) -> str:
 def _cli(directory: str) -> Cli:
     """The engine of this host: which one the operation spoke to, nothing tells, so its containers have to be here."""
     return Cli(directory, None, COMPOSE_ENV["command_timeout"]["default"])
+
+
+def _directory(store: ReleaseStore, journal: Journal) -> str:
+    """The project's folder, which the record of each release tells, also where the files beside it are damaged.
+
+    It is what layers see as ``${PWD}``, and none is read here: where no record tells it, any folder will do.
+    """
+    records = store.records()
+    ranked = [records.get(number) for number in (journal.to, journal.back or 0, *sorted(records, reverse=True))]
+    found = (each["resolved_from"].get("directory") for each in ranked if isinstance(each, dict))
+    return str(next(filter(None, found), "/"))
 
 
 def _options() -> dict[str, t.Any]:

@@ -98,7 +98,7 @@ def _carry_out(
     try:
         with writer.staged(wish.archive, difference.written):
             after = _tree.brought_after(wish.wanted, host, brought)
-            brought = write_record(wish.record, wish.root, brought, after)
+            brought = write_record(wish.record, wish.root, after)
             writer.remove(difference.removed)
             for path in difference.written:
                 writer.place(path)
@@ -111,7 +111,7 @@ def _carry_out(
             changed=writer.touched,
         ) from error
     done = difference.removed + difference.kept
-    write_record(wish.record, wish.root, brought, _tree.brought_after(wish.wanted, host, brought, done))
+    write_record(wish.record, wish.root, _tree.brought_after(wish.wanted, host, brought, done))
 
 
 def _told(wish: Wish, difference: Difference) -> dict[str, t.Any]:

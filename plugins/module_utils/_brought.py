@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import typing as t
 
-from ansible_collections.strata.compose.plugins.module_utils import _tree
-from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils import _records, _tree
+from ansible_collections.strata.compose.plugins.module_utils._errors import notice
 from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._records import Damage
 
 
 def record_of(root: str, state_dir: str) -> str:
@@ -21,21 +22,32 @@ def record_of(root: str, state_dir: str) -> str:
 
 
 def read_record(path: str, root: str) -> dict[str, str]:
-    """Path to content of what earlier runs placed; raises `ComposeFailure` for a damaged record."""
-    content = read_file(path)
-    try:
-        files: dict[str, str] = json.loads(content)["files"] if content else {}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ComposeFailure(
-            f"{path}, the list of files that were brought to {root}, is damaged. Remove it: files that the "
-            f"source no longer has will then stay on the host."
-        ) from error
-    return {place: content for place, content in files.items() if _tree.is_inside(place)}
+    """Path to content of what earlier runs placed. Nothing is known of that from a damaged record, and nothing goes."""
+    found = _records.read(path, _files_of)
+    if isinstance(found, Damage):
+        notice(
+            f"{found}. It lists the files that were brought to {root}: those that the source no longer has stay there, "
+            f"so remove by hand what nobody needs."
+        )
+        return {}
+    return {place: content for place, content in (found or {}).items() if _tree.is_inside(place)}
 
 
-def write_record(path: str, root: str, old: dict[str, str], new: dict[str, str]) -> dict[str, str]:
-    """Write the record unless it says so already; the new content."""
-    if new != old:
-        text = json.dumps({"project_dir": root, "files": new}, indent=1, sort_keys=True)
-        replace_file(path, text.encode())
+def write_record(path: str, root: str, new: dict[str, str]) -> dict[str, str]:
+    """Write the record unless it says so already; the new content. A damaged one is kept for a look."""
+    found = _records.read(path, _files_of)
+    if isinstance(found, Damage):
+        if found.is_newer:
+            return new
+        _records.set_aside(path)
+    text = _records.as_bytes(_records.sealed({"project_dir": root, "files": new}))
+    if (found is not None or new) and read_file(path) != text:
+        replace_file(path, text)
     return new
+
+
+def _files_of(content: dict[str, t.Any]) -> dict[str, str]:
+    files: dict[str, str] = _records.checked(content, {"project_dir": str, "files": dict}, {})["files"]
+    if not all(isinstance(each, str) for each in files.values()):
+        raise TypeError("files")
+    return files

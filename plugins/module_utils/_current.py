@@ -45,7 +45,10 @@ class CurrentFile:
 
     def write(self, current: Current) -> None:
         content = {"release": current.release, "commits": current.commits, "has_ledger": current.has_ledger}
-        _records.write(self.path, content)
+        if current.release is None:
+            _records.rewrite(self.path, content)
+        else:
+            _records.write(self.path, content)
 
 
 def _built(content: dict[str, t.Any]) -> Current:

@@ -106,6 +106,16 @@ def replace_file(path: str, content: bytes, mode: int = 0o600) -> None:
         raise ComposeFailure(f"{path} cannot be written: {error.strerror}.") from error
 
 
+def overwrite_file(path: str, content: bytes) -> None:
+    """Write into a file that is there, which takes no space on a full disk as long as it does not grow."""
+    folder, name = os.path.split(os.path.abspath(path))
+    try:
+        with open_folder(folder) as opened:
+            opened.overwrite(name, content)
+    except OSError as error:
+        raise ComposeFailure(f"{path} cannot be written: {error.strerror}.") from error
+
+
 def make_folder(path: str) -> None:
     """Make a folder and those above it for the owner only; `os.makedirs` gives the mode to the last one alone."""
     if path:

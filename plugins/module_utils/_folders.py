@@ -87,6 +87,15 @@ class Folder:
             raise
         self.flush()
 
+    def overwrite(self, name: str, content: bytes) -> None:
+        """Write into a regular file that is there, if there is space for all of it."""
+        handle = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.handle)
+        with os.fdopen(handle, "wb") as file:
+            os.posix_fallocate(handle, 0, len(content))
+            file.write(content)
+            file.truncate(len(content))
+            os.fsync(handle)
+
     def remove(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self.handle)

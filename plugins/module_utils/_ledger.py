@@ -217,6 +217,12 @@ class LedgerFile:
         self._note_existence()
         return ledger
 
+    def forget_volumes(self, names: t.Collection[str]) -> None:
+        """Have the steps due again that lived on volumes which are gone, also on a full disk."""
+        ledger = self.found() if names else None
+        if isinstance(ledger, Ledger) and ledger.succeeded:
+            _records.rewrite(self.path, asdict(ledger.without_volumes(names)))
+
     def _was_there(self) -> bool:
         current = CurrentFile(self.folder).read()
         if isinstance(current, Current) and current.is_sealed:

@@ -51,7 +51,7 @@ def start(operation: Operation) -> Result:
     What the services that are meant depend on is started too, as Compose does, for they could not serve without it.
     """
     everything, meant = observe(operation.cli, operation.store.project), operation.options["services"]
-    release = operation.store.current() or scene_of(operation.options, operation.redactor).release
+    release = operation.store.current() or _resolved(operation)
     learn_secrets(operation.redactor, release, ())
     if meant is not None:
         require_services({*everything.services, *release.parts}, meant)
@@ -73,6 +73,12 @@ def start(operation: Operation) -> Result:
             start_and_gate(_asked_for(release, everything, steps, meant), steps, manner, operation.cli)
     result = told(operation, touched, steps)
     return {**result, "actions": [*result["actions"], *due.told()]} if due else result
+
+
+def _resolved(operation: Operation) -> Release:
+    """What the layers say, where the current release is not known; with what is proven of its containers."""
+    scene = scene_of(operation.options, operation.redactor)
+    return replace(scene.release, made=scene.made)
 
 
 def _asked_for(release: Release, before: Snapshot, steps: t.Sequence[Step], meant: t.Collection[str] | None) -> Release:

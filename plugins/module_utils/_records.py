@@ -15,6 +15,7 @@ written anew by the next operation. Any other that does not prove itself is repo
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -22,11 +23,12 @@ import typing as t
 from dataclasses import dataclass, fields
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._files import overwrite_file, read_file, replace_file
 
 FORMAT = 2
 """Grows with every change of what records hold. Number 1 was that of ``owner.json`` alone, without a digest."""
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 HEADER = '{"format": %d, "digest": "%s",'
 NEWER = "was written by a newer version: update the collection strata.compose"
 EDITED = "does not match its digest: it was edited or damaged"
@@ -124,6 +126,20 @@ def read_record(path: str) -> Record | Damage | None:
 def write(path: str, content: t.Mapping[str, t.Any]) -> None:
     """Replace a record."""
     replace_file(path, as_bytes(sealed(content)))
+
+
+def rewrite(path: str, content: t.Mapping[str, t.Any]) -> None:
+    """Replace a record, on a full disk in its place: what was removed is to be forgotten there too.
+
+    A power cut in between damages the record, which is found out and reported like any other damage.
+    """
+    try:
+        write(path, content)
+    except ComposeFailure as failure:
+        cause = failure.__cause__
+        if not isinstance(cause, OSError) or cause.errno not in FULL:
+            raise
+        overwrite_file(path, as_bytes(sealed(content)))
 
 
 def set_aside(path: str) -> None:

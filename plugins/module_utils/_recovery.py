@@ -13,7 +13,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils import _images
-from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._journal import DEGRADED, Journal, JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._leftovers import remove_leftovers
 
@@ -29,21 +28,18 @@ DEPLOYMENTS = ("present", "restarted", "rolled_back")
 
 def recover(operation: Operation, journal: Journal) -> dict[str, str]:
     """Do what has to be done before the operation; told as ``settled`` where that ends what was left open."""
-    state, is_whole = operation.options["state"], _is_whole(operation)
-    if state in NEED_NO_RELEASE and is_whole:
+    state = operation.options["state"]
+    if state in NEED_NO_RELEASE:
         _tidy(operation, journal)
-        return {} if state == "absent" else {"settled": f"{_began(journal)} ended here: no release was waited for."}
+        # A part that is stopped or removed does not end the switch: the next operation on the whole does.
+        is_ended = state == "stopped" and _is_whole(operation)
+        return {"settled": f"{_began(journal)} ended here: no release was waited for."} if is_ended else {}
     if journal.phase == DEGRADED:
         _tidy(operation, journal)
         return {"settled": _told_degraded(journal)} if _ends(operation) else {}
     from ansible_collections.strata.compose.plugins.module_utils._settle import settle
 
-    try:
-        return {"settled": settle(operation, journal)}
-    except ComposeFailure as failure:
-        if state in NEED_NO_RELEASE and failure.facts.get("state") == "degraded":
-            return {"settled": failure.message}
-        raise
+    return {"settled": settle(operation, journal)}
 
 
 def close_after(operation: Operation) -> None:

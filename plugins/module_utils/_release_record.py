@@ -67,7 +67,7 @@ def release_of(
     is_proven = "contents" in record
     if not is_proven and not _is_model_of(record["project"], model):
         return Damage(path, "is not the model of the release")
-    made = {name: Made(**each) for name, each in record["made"].items()}
+    made = made_of_record(record)
     return Release(
         project=record["project"],
         environment=record["environment"],
@@ -84,6 +84,10 @@ def release_of(
         contents=record.get("contents", {}),
         committed=record.get("committed", 0),
     )
+
+
+def made_of_record(record: t.Mapping[str, t.Any]) -> dict[str, Made]:
+    return {name: Made(**each) for name, each in record["made"].items()}
 
 
 def _is_model_of(project: str, model: t.Any) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ansible_collections.strata.compose.plugins.module_utils import _dotenv, _records
 from ansible_collections.strata.compose.plugins.module_utils._current import Current, CurrentFile
-from ansible_collections.strata.compose.plugins.module_utils._errors import notice
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, notice
 from ansible_collections.strata.compose.plugins.module_utils._files import read_file, replace_file
 from ansible_collections.strata.compose.plugins.module_utils._history import DAMAGED, GOOD
 from ansible_collections.strata.compose.plugins.module_utils._records import EDITED, Damage, digest_of
@@ -21,6 +21,7 @@ from ansible_collections.strata.compose.plugins.module_utils._release_record imp
     CONTENTS,
     as_text,
     checked_record,
+    made_of_record,
     record_of,
     release_of,
 )
@@ -101,6 +102,15 @@ class ReleaseStore:
         """What the containers of a release were made from; raises `ComposeFailure` when its record is damaged."""
         return dict(self.load(number).made)
 
+    def proven_made(self) -> dict[str, Made]:
+        """What the containers of the current release were made from, also where files beside its record are damaged.
+
+        The record proves itself; one of a version before, which has no digest, proves nothing without its files.
+        """
+        number = self.current_number()
+        record = self._record(number) if number else None
+        return made_of_record(record) if isinstance(record, dict) and "contents" in record else {}
+
     def drop(self, number: int) -> None:
         """Forget a release."""
         shutil.rmtree(os.path.dirname(self.path(number, "")))
@@ -145,15 +155,30 @@ class ReleaseStore:
         self.save(replace(release, committed=commits))
         self._write_current(release.number, commits)
 
+    def forget_containers(self, services: t.Collection[str]) -> None:
+        """Note that containers of the current release were removed on purpose, also on a full disk."""
+        current = self.current()
+        if current and set(services) & set(current.made):
+            gone = {name: replace(current.made[name], containers={}) for name in services if name in current.made}
+            kept = replace(current, made={**current.made, **gone})
+            _records.rewrite(self.path(kept.number, "release.json"), record_of(kept))
+
     def retire(self) -> None:
         """Have no current release: what served was removed on purpose. The history stays."""
         number, found = self.current_number(), CurrentFile(self.folder).read()
         if number is None and (found is None or isinstance(found, Current)):
             return
         record = self._record(number) if number else None
-        if number and isinstance(record, dict):
-            _records.write(self.path(number, "release.json"), {**record, "retired": True})
         self._write_current(None, self.commits())
+        if number and isinstance(record, dict):
+            self._note_retired(number, record)
+
+    def _note_retired(self, number: int, record: dict[str, t.Any]) -> None:
+        """For the case that ``current``, which says it already, is lost."""
+        try:
+            _records.rewrite(self.path(number, "release.json"), {**record, "retired": True})
+        except ComposeFailure as failure:
+            notice(f"It was noted that release {number} was removed, but not a second time: {failure.message}")
 
     def _write_current(self, number: int | None, commits: int) -> None:
         file = CurrentFile(self.folder)

@@ -94,17 +94,11 @@ def _forget(operation: Operation, removal: Removal | None) -> None:
         store.retire()
         _forget_volumes(store.folder, removal.names("volume"))
         return
-    current = store.current()
-    if current and set(services) & set(current.made):
-        gone = {name: replace(current.made[name], containers={}) for name in services if name in current.made}
-        store.save(replace(current, made={**current.made, **gone}))
+    store.forget_containers(services)
 
 
 def _forget_volumes(folder: str, names: t.Collection[str]) -> None:
     """What init steps did in volumes that are gone is to be done again, also where no engine tells of their making."""
-    from ansible_collections.strata.compose.plugins.module_utils._ledger import Ledger, LedgerFile
+    from ansible_collections.strata.compose.plugins.module_utils._ledger import LedgerFile
 
-    file = LedgerFile(folder)
-    ledger = file.found() if names else None
-    if isinstance(ledger, Ledger) and ledger.succeeded:
-        file.write(ledger.without_volumes(names))
+    LedgerFile(folder).forget_volumes(names)

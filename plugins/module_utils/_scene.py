@@ -69,10 +69,12 @@ class Scene:
 
     built: frozenset[str] = frozenset()
     """services whose image was built in this operation"""
+    recorded: t.Mapping[str, Made] = field(default_factory=dict)
+    """what is proven of the containers of a last release that is damaged otherwise"""
 
     @property
     def made(self) -> t.Mapping[str, Made]:
-        return self.last.made if self.last else {}
+        return self.last.made if self.last else self.recorded
 
     @property
     def services(self) -> frozenset[str]:
@@ -155,14 +157,14 @@ def scene_of(options: Options, redactor: Redactor) -> Scene:
     require_services(release.parts, services, lambda: profiles_that_are_off(project, cli, redactor))
     release = with_gate(release, last, options, redactor)
     sources, warnings = origins(project, options, release, last, cli)
-    snapshot = observe(cli, project.name, release.image_names, recorded_containers(last))
-    if unrecorded := _unrecorded(snapshot, last):
+    recorded = last.made if last else store.proven_made()
+    snapshot = observe(cli, project.name, release.image_names, recorded_containers(recorded))
+    if unrecorded := _unrecorded(snapshot, recorded):
         require_own_containers(options, store, [each.origin for each in unrecorded])
         release = with_config_hashes(release, snapshot, cli)
     selected = _selected(options, release)
-    return Scene(
-        cli, store, last, release, snapshot, policy_of(options), selected, redactor, sources=sources, warnings=warnings
-    )
+    scene = Scene(cli, store, last, release, snapshot, policy_of(options), selected, redactor, sources, warnings)
+    return replace(scene, recorded=recorded)
 
 
 def with_gate(release: Release, last: Release | None, options: Options, redactor: Redactor) -> Release:
@@ -224,11 +226,11 @@ def _selected(options: Options, release: Release) -> frozenset[str] | None:
     return None if services is None else frozenset(_model.selected_with_dependencies(release.model, services))
 
 
-def _unrecorded(snapshot: Snapshot, last: Release | None) -> list[Container]:
-    recorded = recorded_containers(last)
+def _unrecorded(snapshot: Snapshot, made: t.Mapping[str, Made]) -> list[Container]:
+    recorded = recorded_containers(made)
     return [each for each in snapshot.containers if each.id not in recorded]
 
 
-def recorded_containers(last: Release | None) -> frozenset[str]:
+def recorded_containers(made: t.Mapping[str, Made]) -> frozenset[str]:
     """Ids of the containers that were there after the last deployment."""
-    return last.container_ids if last else frozenset()
+    return frozenset(each for one in made.values() for each in one.containers)

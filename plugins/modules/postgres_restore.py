@@ -48,7 +48,8 @@ options:
     description:
       - Which backup. V(latest), V(latest_verified) for the last one that was restored for a test, the name of a file in
         O(backup_dir), or a path. Its manifest has to lie beside it.
-      - One that failed its test is not taken for the latest.
+      - One whose file is damaged is not taken for the latest. One that failed its last test in another way is, with a
+        warning that tells what was found; V(latest_verified) takes none of them.
     type: str
     default: latest
   from_environment:

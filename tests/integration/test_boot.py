@@ -74,6 +74,22 @@ def test_a_release_that_passes_the_gate_is_made_current(environment: Environment
     assert not environment.deploy().changed
 
 
+@pytest.mark.parametrize("file", ["compose.json", "release.json"])
+def test_a_damaged_release_is_told_and_is_not_tried_at_every_boot(
+    environment: Environment, program: Path, file: str
+) -> None:
+    cut_off(environment, release("two"))
+    (state_of(environment) / "releases" / "0002" / file).write_text("{}")
+    done = settle(program, environment.state_dir)
+    assert done.returncode == 0, done.stderr
+    assert "release 1 serves again" in done.stdout
+    assert f"releases/0002/{file} " in done.stdout
+    assert environment.variable("web", "RELEASE") == "one"
+    again = settle(program, environment.state_dir)
+    assert (again.returncode, again.stdout) == (0, "")
+    assert environment.deploy().actions == {("web", "recreate")}
+
+
 def test_a_release_that_does_not_pass_goes(environment: Environment, program: Path) -> None:
     cut_off(environment, release("two", command=["sh", "-c", "sleep 4; echo $$DB_PASSWORD; exit 5"], init=False))
     done = settle(program, environment.state_dir)

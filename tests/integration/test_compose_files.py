@@ -238,8 +238,54 @@ def test_the_record_is_private(places):
     (record,) = (places.state / "files").iterdir()
     assert (mode(record), mode(record.parent)) == ("0600", "0700")
     assert list(json.loads(record.read_text())["files"]) == ["a"]
-    record.write_text("{")
-    assert str(record) in places.refuse()
+
+
+DAMAGES = {
+    "emptied": ("", "is empty"),
+    "cut": ('{"format": 2, "digest": "', "is no JSON or was cut off"),
+    "edited": ('{"format": 2, "digest": "0", "project_dir": "/", "files": {"mine": "0"}}', "does not match its digest"),
+    "other": ('{"project_dir": "/", "files": {"mine": 1}}', "lacks fields, or has others than it should have"),
+    "newer": ('{"format": 99, "digest": "0"}', "was written by a newer version"),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_record_that_does_not_prove_itself_is_told_and_removes_nothing(places, how):
+    places.write("kept", "gone")
+    places.bring()
+    (record,) = (places.state / "files").iterdir()
+    (places.src / "gone").unlink()
+    (places.dst / "mine").write_text("mine")
+    content, cause = DAMAGES[how]
+    record.write_text(content)
+    for flags in (("--check",), ()):
+        outcome = places.bring(*flags)
+        assert not outcome.changed
+        assert f"{record} {cause}" in " ".join(outcome.printed.split())
+    assert set(snapshot(places.dst)) == {"kept", "gone", "mine"}
+    if how == "newer":
+        assert record.read_text() == content
+        return
+    assert record.with_name(f"{record.name}.damaged").read_text() == content
+    (places.src / "kept").unlink()
+    again = places.bring()
+    assert again.result["files"] == files(removed=["kept"])
+    assert cause not in " ".join(again.printed.split())
+
+
+def test_the_record_of_the_version_before_is_believed_and_written_anew(places):
+    places.write("kept", "gone")
+    places.bring()
+    (record,) = (places.state / "files").iterdir()
+    told = json.loads(record.read_text())
+    assert (told.pop("format"), len(told.pop("digest"))) == (2, 64)
+    record.write_text(json.dumps(told, indent=1, sort_keys=True))
+    assert not places.bring().changed
+    assert "digest" in json.loads(record.read_text())
+    record.write_text(json.dumps(told, indent=1, sort_keys=True))
+    (places.src / "gone").unlink()
+    assert places.bring().result["files"] == files(removed=["gone"])
+    assert "digest" in json.loads(record.read_text())
 
 
 def test_check_mode_writes_nothing(places):

@@ -283,6 +283,21 @@ def test_damaged_backup_is_refused_before_anything_is_touched(postgres: Postgres
     require_tidy(postgres)
 
 
+def test_backup_whose_last_test_failed_is_restored_with_a_warning(postgres: Postgres) -> None:
+    file = postgres.back_up().result["file"]
+    assert "warnings" not in postgres.restore(**CONSENT).result
+    fails = ["SELECT count(*) > 500 FROM orders"]
+    assert postgres.run("postgres_backup", state="verified", assertions=fails).failed
+    for flags in (("check",), ()):
+        outcome = postgres.run("postgres_restore", *flags, backup="latest", **CONSENT)
+        assert not outcome.failed, outcome.message
+        told = str(outcome.result["warnings"])
+        assert f"the last test of backup {file}, at 20" in told
+        assert fails[0] in told
+    postgres.back_up(state="verified")
+    assert "warnings" not in postgres.run("postgres_restore", "check", **CONSENT).result
+
+
 def test_backup_that_fails_at_its_last_statement_changes_nothing(postgres: Postgres) -> None:
     """The last that a dump does is to fill its materialised views; this one cannot be filled elsewhere."""
     postgres.sql(

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.strata.compose.plugins.module_utils import _boot
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._ledger import Ledger, LedgerFile, Success
 
 from tests.integration.conftest import IMAGE, Environment, Outcome, process, service
 from tests.integration.test_compose_init import init, project, runs, succeed
@@ -268,12 +270,21 @@ def test_killed_deployment_can_be_stopped_without_a_healthy_release(serving: Env
     require_consistent(serving)
 
 
-def test_a_part_of_a_killed_deployment_can_be_stopped_and_removed(serving: Environment) -> None:
+@pytest.mark.parametrize("state", ["stopped", "absent"])
+def test_a_part_of_a_killed_deployment_is_stopped_or_removed_and_no_more(serving: Environment, state: str) -> None:
+    """No release is waited for, neither is one brought back: what is left of the switch waits for the whole."""
     cut_off(serving, release("two", "2", "sleep 4; exit 3"))
     migrate(serving, "2")
-    assert "Going back to release 1 failed" in serving.deploy(state="stopped", services=["idle"]).result["settled"]
-    assert serving.container("idle").status == "exited"
+    web, journal = serving.container("web").id, lock_of(serving)["journal"]
+    done = serving.deploy(state=state, services=["idle"])
+    assert "settled" not in done.result
+    assert {each["service"] for each in done.result["actions"]} == {"idle"}
+    assert [each.status for each in serving.containers("idle")] == (["exited"] if state == "stopped" else [])
+    assert serving.container("web").id == web
+    assert lock_of(serving)["journal"] == journal
+    assert not serving.deploy(state=state, services=["idle"]).changed
     serving.write("compose.yml", release("three", "2"))
+    require_degraded(serving, serving.run())
     serving.deploy()
     require_serving(serving, "three")
 
@@ -375,3 +386,49 @@ def test_full_disk_after_the_gate_has_passed(serving: Environment, small_disk: P
     assert "is the current release now" in serving.deploy().result["settled"]
     assert serving.ids() == ids
     require_serving(serving, "two")
+
+
+def require_forgotten(environment: Environment) -> None:
+    """Nothing goes back to what was removed."""
+    environment.write("compose.yml", release("three", "1", "exit 3"))
+    failed = environment.run()
+    assert failed.failed
+    assert "There is no earlier release to go back to" in failed.message
+
+
+def test_full_disk_keeps_nothing_from_being_stopped_and_removed(serving: Environment, small_disk: Path) -> None:
+    fill(small_disk)
+    assert serving.deploy(state="stopped").changed
+    assert {each.status for each in serving.containers()} == {"exited"}
+    assert serving.deploy(state="absent", volumes=True, confirm="dev").changed
+    assert serving.ids() == {}
+    small_disk.unlink()
+    require_forgotten(serving)
+
+
+def test_full_disk_keeps_no_killed_deployment_from_being_stopped_and_removed(
+    serving: Environment, small_disk: Path
+) -> None:
+    cut_off(serving, release("two", "2", "sleep 4; exit 3"))
+    fill(small_disk)
+    assert "settled" not in serving.deploy(state="stopped", services=["idle"]).result
+    assert "no release was waited for" in serving.deploy(state="stopped").result["settled"]
+    assert {each.status for each in serving.containers()} == {"exited"}
+    assert lock_of(serving)["journal"] is None
+    assert serving.deploy(state="absent", services=["idle"]).changed
+    assert serving.deploy(state="absent").changed
+    small_disk.unlink()
+    require_forgotten(serving)
+
+
+def test_full_disk_does_not_let_steps_count_whose_volume_is_gone(serving: Environment, small_disk: Path) -> None:
+    """A migration that counts as done in a database that is new and empty would be left out."""
+    ledger = LedgerFile(str(state_of(serving)))
+    success = Success("f", "image", {"shop_data": "2026"}, 0, 1.0, "2026-11-27T09:00:00Z", "host", "alice")
+    ledger.write(Ledger({}, {"migrate": (success,)}))
+    fill(small_disk)
+    with pytest.raises(ComposeFailure, match="No space left"):
+        ledger.write(Ledger({}, {"migrate": (success,)}))
+    ledger.forget_volumes(["shop_data"])
+    assert ledger.read() == Ledger({}, {"migrate": (success.without_volumes(["shop_data"]),)})
+    assert ledger.read().succeeded["migrate"][0] != success

@@ -12,6 +12,7 @@ from typing import Any
 
 import docker
 import pytest
+from ansible_collections.strata.compose.plugins.module_utils import _records
 
 from tests.integration.conftest import IMAGE, Environment, Outcome, service
 
@@ -180,8 +181,8 @@ def require_plain(outcome: Outcome) -> None:
 def require_kept(deployed: Deployed, name: str, before: int, file: str) -> None:
     """What is not meant by the operation stays as it was: no container is lost, replaced or deployed from a lie.
 
-    Without the record of the current release, only Compose's own hash tells that a container is the one of the layers,
-    and of a secret it tells nothing.
+    Without ``release.json`` of the current release, only Compose's own hash tells that a container is the one of the
+    layers, and of a secret it tells nothing.
     """
     environment = deployed.environment
     assert deployed.runs() == before, "the migration ran again"
@@ -191,7 +192,7 @@ def require_kept(deployed: Deployed, name: str, before: int, file: str) -> None:
     assert {name: len(ids) for name, ids in environment.ids().items()} == {"web": 1, "worker": 1}
     if name != "rolled_back":
         assert environment.variable("web", "LEVEL") == "two"
-        is_proven = not file.startswith("releases/0002") or name not in ("present", "restarted")
+        is_proven = file != "releases/0002/release.json" or name not in ("present", "restarted")
         assert environment.ids()["worker"] == deployed.ids["worker"]
         assert environment.ids() == deployed.ids or not is_proven
 
@@ -235,6 +236,8 @@ SAMPLE = [
     ("owner.json", "other_type", "restarted"),
     ("releases/0001/release.json", "garbage", "rolled_back"),
     ("releases/0002/compose.json", "bare", "present"),
+    ("releases/0002/compose.json", "gone", "restarted"),
+    ("releases/0002/env", "cut", "present"),
     ("releases/0002/release.json", "gone", "absent"),
     ("releases/0002/release.json", "unknown_field", "stopped"),
     ("secrets.json", "cut", "exec"),
@@ -300,6 +303,66 @@ def test_bad_release_goes_back_also_when_the_current_one_has_no_number(deployed:
     failed = deployed.environment.run(gate_command=["false"], wait_timeout=5, stable_for=0)
     assert failed.failed
     assert deployed.environment.ids() == deployed.ids
+
+
+def cut_off(state: Path, phase: str, **journal: Any) -> None:
+    """A switch from release 1 to 2 that was killed, as a journal that proves itself tells it."""
+    (state / "current").write_text(_records.sealed({"release": 1, "commits": 1, "has_ledger": True}))
+    told = {"phase": phase, "to": 2, "back": 1, "started": "2026-11-27T09:00:00Z", "actor": "bob", **journal}
+    (state / "journal.json").write_text(_records.sealed({"services": ["web"], **told}))
+
+
+CUT_OFF = [
+    ("switch", ["0002/compose.json"]),
+    ("gate", ["0002/release.json"]),
+    ("gate", ["0001/release.json"]),
+    ("gate", ["0001/compose.json", "0002/env"]),
+    ("roll back", ["0001/compose.json"]),
+    ("roll back", ["0001/release.json", "0002/release.json"]),
+    ("degraded", ["0001/compose.json", "0002/compose.json"]),
+]
+
+
+@pytest.mark.parametrize("how", ["cut", "newer"])
+@pytest.mark.parametrize(("phase", "damaged"), CUT_OFF)
+@pytest.mark.parametrize("name", ["present", "stopped", "restarted", "started"])
+def test_journal_that_leads_to_a_damaged_release_stops_nothing(
+    deployed: Deployed, phase: str, damaged: list[str], how: str, name: str
+) -> None:
+    deployed.restore()
+    before = deployed.runs()
+    cut_off(deployed.state, phase)
+    for file in damaged:
+        DAMAGES[how](deployed.state / "releases" / file)
+    outcome = deployed.operate(name)
+    require_plain(outcome)
+    assert not outcome.failed, outcome.message
+    assert damaged[0] in json.dumps(outcome.result), "it is told"
+    present = deployed.environment.run()
+    assert not present.failed, present.message
+    assert deployed.environment.variable("web", "LEVEL") == "two"
+    assert not (deployed.state / "journal.json").exists()
+    assert not deployed.environment.run().changed
+    assert deployed.runs() == before
+
+
+@pytest.mark.parametrize("file", ["compose.json", "env"])
+def test_equal_input_changes_only_the_record_of_a_damaged_release(deployed: Deployed, file: str) -> None:
+    """Also of a service with an environment secret, of which Compose's own hash tells nothing; a new secret is one."""
+    deployed.restore()
+    cut(deployed.state / "releases" / "0002" / file)
+    outcome = deployed.environment.run()
+    assert not outcome.failed, outcome.message
+    assert (outcome.changed, outcome.result["actions"], outcome.result["release"]) == (False, [], 3)
+    assert f"{file} does not match its digest" in str(outcome.result["warnings"])
+    assert deployed.environment.ids() == deployed.ids
+    assert "warnings" not in deployed.environment.deploy().result
+    cut(deployed.state / "releases" / "0003" / file)
+    deployed.environment.write(".env.dev", "TOKEN=made-up-token-2\n")
+    try:
+        assert deployed.environment.run().actions == {("web", "recreate")}
+    finally:
+        deployed.environment.write(".env.dev", "TOKEN=made-up-token\n")
 
 
 def test_lost_ledger_stops_a_deployment_until_it_is_said_what_to_make_of_it(deployed: Deployed) -> None:

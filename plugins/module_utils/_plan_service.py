@@ -108,11 +108,18 @@ def _reason_of_image(part: Part, existing: t.Sequence[Container], image: str) ->
 
 
 def _reason_without_record(part: Part, existing: t.Sequence[Container], image: str) -> str:
-    """Containers that we did not make are kept when Compose's own hash and the image prove them equal."""
+    """Containers without a record are kept when Compose's own hash and the image prove them equal.
+
+    Of files and variables neither tells anything: they have to be older than the containers.
+    """
     proven = part.config_hash and all(each.config_hash == part.config_hash for each in existing)
-    if part.files or not proven:
+    if not proven or (part.files and not _is_older(part, existing)):
         return "its containers are not those that were deployed last"
     return _reason_of_image(part, existing, image)
+
+
+def _is_older(part: Part, existing: t.Sequence[Container]) -> bool:
+    return part.changed is not None and all(part.changed < each.created_at for each in existing)
 
 
 def _repairs(

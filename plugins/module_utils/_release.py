@@ -28,6 +28,8 @@ class Part:
     """what its mounts are on the host now, where that was looked at"""
     config_hash: str = ""
     """Compose's own hash, asked for only where containers exist that we have no record of"""
+    changed: float | None = None
+    """when its files and variables changed last, looked at only where the record of them is damaged"""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field, replace
 from ansible_collections.strata.compose.plugins.module_utils import _model, _mounts, _origins, _plan, _step
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._creation import differs_by_version
+from ansible_collections.strata.compose.plugins.module_utils._endpoint import is_local
 from ansible_collections.strata.compose.plugins.module_utils._files import is_file, real_path
+from ansible_collections.strata.compose.plugins.module_utils._input_times import with_times
 from ansible_collections.strata.compose.plugins.module_utils._lost_networks import may_be_lost
 from ansible_collections.strata.compose.plugins.module_utils._owner_record import require_own_containers
 from ansible_collections.strata.compose.plugins.module_utils._project import Project
@@ -162,6 +164,8 @@ def scene_of(options: Options, redactor: Redactor) -> Scene:
     if unrecorded := _unrecorded(snapshot, recorded):
         require_own_containers(options, store, [each.origin for each in unrecorded])
         release = with_config_hashes(release, snapshot, cli)
+        if last is None and store.current_number() and is_local(cli):
+            release = with_times(release, project)
     selected = _selected(options, release)
     scene = Scene(cli, store, last, release, snapshot, policy_of(options), selected, redactor, sources, warnings)
     return replace(scene, recorded=recorded)

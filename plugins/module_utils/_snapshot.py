@@ -66,6 +66,12 @@ class Container:
     """version of Compose"""
     network_ids: tuple[tuple[str, str], ...] = ()
     """the ids of its networks by name; empty before its first start"""
+    created: str = field(default="", compare=False)
+
+    @property
+    def created_at(self) -> float:
+        """Seconds since the epoch, 0 where it is not known."""
+        return moment(self.created) if self.created else 0.0
 
     @property
     def started_at(self) -> float:
@@ -214,6 +220,7 @@ def _container(told: dict[str, t.Any]) -> Container | None:
         restarts=told["RestartCount"],
         restart_policy=told["HostConfig"]["RestartPolicy"].get("Name") or "no",
         started=state["StartedAt"],
+        created=told.get("Created", ""),
         image=told["Image"],
         image_name=told["Config"]["Image"],
         config_hash=labels.get(LABEL + "config-hash", ""),

@@ -16,8 +16,14 @@ CASES = table("plan")
 
 def wanted_of(case):
     release = release_of(case["services"], case.get("files"), **case.get("model", {}))
-    hashes = case.get("hashes", {})
-    parts = {name: replace(part, config_hash=hashes.get(name, "")) for name, part in release.parts.items()}
+    hashes, changed = (
+        case.get("hashes", {}),
+        {name: at.timestamp() for name, at in case.get("files_changed", {}).items()},
+    )
+    parts = {
+        name: replace(part, config_hash=hashes.get(name, ""), changed=changed.get(name))
+        for name, part in release.parts.items()
+    }
     return replace(release, parts=parts)
 
 

@@ -17,7 +17,7 @@ import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._journal import DEGRADED, JournalFile
+from ansible_collections.strata.compose.plugins.module_utils._journal import DEGRADED, Journal, JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._lock_place import shared_lock
 from ansible_collections.strata.compose.plugins.module_utils._operations import Operation

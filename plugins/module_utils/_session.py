@@ -20,6 +20,7 @@ from ansible_collections.strata.compose.plugins.module_utils import _command
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._command import Command, Options
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._folders import open_to_read
 from ansible_collections.strata.compose.plugins.module_utils._output import Output, file_name, open_output
 from ansible_collections.strata.compose.plugins.module_utils._owner_record import require_own
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
@@ -138,7 +139,7 @@ def _input(options: Options) -> t.ContextManager[Input]:
     """What the command is to read: bytes, an open file, or nothing."""
     try:
         if options["stdin_file"]:
-            return open(options["stdin_file"], "rb")
+            return os.fdopen(open_to_read(options["stdin_file"]), "rb")
         if options["stdin_base64"] is not None:
             return contextlib.nullcontext(base64.b64decode(options["stdin_base64"], validate=True))
     except OSError as error:

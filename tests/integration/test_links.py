@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.strata.compose.plugins.module_utils import _session
 from ansible_collections.strata.compose.plugins.module_utils._bring import Wish, bring
 from ansible_collections.strata.compose.plugins.module_utils._env_file import Wish as EnvFile
 from ansible_collections.strata.compose.plugins.module_utils._env_file import placed
@@ -402,6 +403,17 @@ def test_links_of_a_stranger_are_read_where_they_tell_nothing_new(project: Path,
     of_stranger(project / "loop", "loop")
     with contextlib.suppress(ComposeFailure):
         assert READERS[reader](project / "loop") is None
+
+
+def test_a_planted_link_is_no_input_of_a_command(project: Path, victim: Path) -> None:
+    """`compose_exec` with ``stdin_file``: the container would have it."""
+    of_stranger(project / "input.sql", victim / "app.conf")
+    options = {"stdin_file": str(project / "input.sql"), "stdin_base64": None, "stdin": None}
+    with pytest.raises(ComposeFailure, match="input.sql is not followed"):
+        _session._input(options)
+    os.chown(project / "input.sql", 0, 0, follow_symlinks=False)
+    with _session._input(options) as given:
+        assert given and not isinstance(given, bytes) and given.read() == b"of root"
 
 
 def test_no_race_tells_a_file_of_root(project: Path, victim: Path) -> None:

@@ -73,6 +73,7 @@ def place_all(params: t.Mapping[str, t.Any], redactor: Redactor, check: bool, di
     if params["variables"] is not None:
         results.append(place(params, Wish.from_params(params), redactor, check, diff))
     if secrets:
+        require_access()
         results.append(place_secret_files(secrets, check, diff))
     diffs = [each["diff"] for each in results if "diff" in each]
     shown = {"diff": diffs[0] if len(diffs) == 1 else diffs} if diffs else {}

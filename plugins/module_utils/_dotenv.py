@@ -20,21 +20,28 @@ from dataclasses import dataclass, field
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 
 BLANK = "\t\v\f\r \x85\xa0"
-SPACE = BLANK + "\n\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+SPACE = (
+    f"{BLANK}\n\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+)
 """Go's unicode.IsSpace, narrower than Python's ``str.isspace``; BLANK is compose-go's own isSpace."""
 
 GAP = re.compile(f"(?:[{SPACE}]+|#[^\n]*)*")
 KEY = re.compile(f"(?:export(?=[\t\n\f\r ])[{BLANK}]*)?(?P<name>[^=:\n]*)(?P<end>[=:\n]?)[{BLANK}]*")
 PLAIN = re.compile("([^\n]*)")
 QUOTED = {quote: re.compile(rf"{quote}([^\\{quote}]*(?:\\.[^\\{quote}]*)*){quote}", re.DOTALL) for quote in "'\""}
-TRAILING_SPACE = re.compile(f"[{SPACE}]+\\Z")
 ESCAPE = re.compile(r'\\(?:[abcfnrtv$"\\]|0(?P<digits>[0-9]{0,3}))')
 OCTAL = re.compile("[0-3][0-7]{2}")
 ESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "$": "$$", '"': '"', "\\": "\\"}
 SUBSTITUTION = re.compile(
-    r"\$(?i:(?P<escaped>\$)|(?P<plain>[_a-z][_a-z0-9]*)|\{(?:(?P<braced>[_a-z][_a-z0-9]*(?::?[-+?].*)?)\}|))"
+    r"\$(?i:(?P<escaped>\$)|(?P<plain>[_a-z][_a-z0-9]*)"
+    r"|\{(?:(?P<braced>[_a-z][_a-z0-9]*)(?:\}|(?P<if_empty>:?)(?P<operator>[-+?]))|))"
 )
-OPERATOR = re.compile(r"(:?)([-+?])")
+BRACES = re.compile(r"\{.?|\}|\n")
+"""As compose-go counts them, which skips the character after a ``{``."""
+
+DEEPEST = 50
+"""Defaults within defaults: each is read again by itself."""
+
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -170,7 +177,7 @@ def _name_in(key: re.Match[str], place: str) -> str:
             f"{place}: the character {strange} cannot stand in a name, and a name is due here. Put a value with quotes "
             f'or several lines in double quotes, with a backslash before each ", $ and backslash.'
         )
-    name = TRAILING_SPACE.sub("", key["name"])
+    name = key["name"].rstrip(SPACE)
     # Compose 2.26 dies of a nameless variable ("setenv: invalid argument"), 2.40 drops it, and no engine accepts one; a
     # NAME without value at the very end is read as the value of a nameless variable
     if " " in name or not key["end"] or not (name or key["end"] == "\n"):
@@ -197,7 +204,7 @@ def _template(value: re.Match[str]) -> str:
     """The value without quotes and escapes, its ``$`` still to be substituted."""
     quote = value[0][:1]
     if quote not in QUOTED:
-        return TRAILING_SPACE.sub("", value[1].partition(" #")[0])
+        return value[1].partition(" #")[0].rstrip(SPACE)
     inner = re.sub(r"(?s)\\(.)", lambda pair: quote if pair[1] == quote else pair[0], value[1])
     return inner.replace("$", "$$") if quote == "'" else ESCAPE.sub(_unescaped, inner)
 
@@ -222,29 +229,30 @@ class _Scope:
     def find(self, name: str) -> str | None:
         return self.lookup.get(name, self.known.get(name))
 
-    def substituted(self, template: str) -> str:
+    def substituted(self, template: str, depth: int = 0) -> str:
         pieces, position = [], 0
         while match := SUBSTITUTION.search(template, position):
-            replacement, end = self._replacement(match)
+            replacement, end = self._replacement(match, depth)
             pieces += [template[position : match.start()], replacement]
-            position = match.start() + end
+            position = end
         return "".join((*pieces, template[position:]))
 
-    def _replacement(self, match: re.Match[str]) -> tuple[str, int]:
-        """What stands for the first substitution of a match, and how many of its characters that is."""
+    def _replacement(self, match: re.Match[str], depth: int) -> tuple[str, int]:
+        """What stands for a substitution, and where it ends."""
         if match["escaped"]:
-            return "$", len(match[0])
-        if match["plain"]:
-            return self._plain(match["plain"]), len(match[0])
-        # the pattern's last brace may belong to a later substitution: compose-go looks for the right one afterwards
-        end = _closing_brace(match[0])
-        first = _match(SUBSTITUTION, match[0][:end], 0)["braced"]
-        if not first:
+            return "$", match.end()
+        end = _end_of_argument(match) if match["operator"] else match.end()
+        name = match["plain"] or match["braced"]
+        if depth > DEEPEST:
+            raise ComposeFailure(f"{self.place}: {self.name} has more than {DEEPEST} defaults within each other.")
+        if not name or not end:
             raise ComposeFailure(
                 f"{self.place}: Compose cannot substitute what follows a $ in the value of {self.name}. Put it in "
                 f"single quotes if it is meant as it stands."
             )
-        return self._braced(first), end
+        if not match["operator"]:
+            return self._plain(name), end
+        return self._with_argument(match, match.string[match.end() : end - 1], depth), end
 
     def _plain(self, name: str) -> str:
         value = self.find(name)
@@ -252,29 +260,27 @@ class _Scope:
             self.undefined.append(name)
         return value or ""
 
-    def _braced(self, expression: str) -> str:
+    def _with_argument(self, match: re.Match[str], argument: str, depth: int) -> str:
         """An argument that is not used is not looked at, as since Compose 5.1.2; older ones fail on errors in it."""
-        operator = OPERATOR.search(expression)
-        if not operator:
-            return self._plain(expression)
-        name, argument = expression[: operator.start()], expression[operator.end() :]
+        name, operator = match["braced"], match["operator"]
         value = self.find(name)
-        unset = not value if operator[1] else value is None
-        if operator[2] == "?" and unset:
+        unset = not value if match["if_empty"] else value is None
+        if operator == "?" and unset:
             raise ComposeFailure(
                 f"{self.place}: {self.name} requires the variable {name}: {argument or 'it is not set.'}"
             )
-        uses_argument = {"-": unset, "+": not unset, "?": False}[operator[2]]
-        return self.substituted(argument) if uses_argument else value or ""
+        uses_argument = {"-": unset, "+": not unset, "?": False}[operator]
+        return self.substituted(argument, depth + 1) if uses_argument else value or ""
 
 
-def _closing_brace(expression: str) -> int:
-    """Where the first ``${...}`` ends; counted as compose-go does, which skips the character after a ``{``."""
-    depth, position = 0, 0
-    while position < len(expression):
-        char = expression[position]
-        depth += {"{": 1, "}": -1}.get(char, 0)
-        if char == "}" and depth == 0:
-            return position + 1
-        position += 2 if char == "{" else 1
-    return len(expression)
+def _end_of_argument(match: re.Match[str]) -> int:
+    """Where the first ``${...}`` ends: at its own brace, else at the last one of the line; 0 where there is none."""
+    depth, last = 0, 0
+    for brace in BRACES.finditer(match.string, match.start()):
+        if brace.group() == "\n":
+            break
+        depth += -1 if brace.group() == "}" else 1
+        last = brace.end() if brace.group().endswith("}") else last
+        if not depth:
+            break
+    return last

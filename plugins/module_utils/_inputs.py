@@ -17,7 +17,11 @@ FLOW = re.compile(r"[,\[\]{}]")
 TAGS = re.compile(r"^(?:[!&]\S*\s+)+")
 COMMENT = re.compile(r"((?<![^\s\[{,:])(?:\"(?:\\.|[^\"\\])*\"|'[^']*'))|(?:^|\s)#.*$")
 NAME = "[A-Za-z_][A-Za-z0-9_]*"
-INTERPOLATION = re.compile(rf"\$(?:\$|({NAME})|\{{({NAME})(?=(:?[-?+](?:\$\{{[^{{}}]*\}}|[^}}])*)?))")
+LONGEST = 1 << 10
+"""Characters of a default that are told: each of those within each other is read again by itself."""
+INTERPOLATION = re.compile(
+    rf"\$(?:\$|({NAME})|\{{({NAME})(?=(:?[-?+](?:\$\{{[^{{}}]{{0,{LONGEST}}}\}}|[^}}]){{0,{LONGEST}}})?))"
+)
 DRAWS_IN = re.compile(
     r"^(?P<indent>[ \t]*)(?:[^\s#][^\n]*[{,\s])?[\"']?(?:include|extends|env_file|label_file)[\"']?[ \t]*:"
     r"[^\n]*(?:\n(?:(?P=indent)[ \t-][^\n]*|[ \t]*(?:#[^\n]*)?))*",

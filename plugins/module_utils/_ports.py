@@ -24,7 +24,9 @@ LISTENS = "0A"
 """State of a listening TCP socket in /proc/net/tcp (kernel Documentation/networking/proc_net_tcp.rst)."""
 BOUND = "07"
 """State of a bound UDP socket."""
-PUBLISHED = re.compile(r"(?P<host>\[?[0-9a-f.:]*\]?):(?P<first>\d+)(?:-(?P<last>\d+))?->[\d-]+/(?P<protocol>\w+)")
+PUBLISHED = re.compile(
+    r"(?P<host>\[?[0-9a-f.:]*\]?):(?P<first>\d{1,5})(?:-(?P<last>\d{1,5}))?->[\d-]+/(?P<protocol>\w+)"
+)
 ANY = "*"
 """Stands for all addresses of a family."""
 RANGE = re.compile(r"(\d+)(?:-(\d+))?")
@@ -101,7 +103,8 @@ def parsed_ports(told: str) -> list[HostPort]:
     """``0.0.0.0:8000-8001->80-81/tcp, :::8000->80/tcp`` as single ports."""
     return [
         HostPort(match["host"].strip("[]"), port, match["protocol"])
-        for match in PUBLISHED.finditer(told)
+        for match in map(PUBLISHED.fullmatch, told.split(", "))
+        if match
         for port in range(int(match["first"]), int(match["last"] or match["first"]) + 1)
     ]
 

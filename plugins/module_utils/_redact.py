@@ -23,8 +23,8 @@ SECRET_NAME = re.compile(
 """Names of variables whose values are never shown, in capitals with words joined by underscores."""
 
 DESCRIBES_SECRET = re.compile(
-    r"_(FILE|PREFIX|LENGTH|ALGORITHM|METHOD|ROUNDS|ENABLED|DISABLED|TTL|LIFETIME|EXPIR\w*|TIMEOUT|SECONDS|MINUTES|HOURS"
-    r"|DAYS)$"
+    r"_(FILE|PREFIX|LENGTH|ALGORITHM|METHOD|ROUNDS|ENABLED|DISABLED|TTL|LIFETIME|TIMEOUT|SECONDS|MINUTES|HOURS|DAYS)$"
+    r"|_EXPIR"
 )
 """Ends of names that tell something about a secret, such as its path, and not the secret."""
 

@@ -18,7 +18,7 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 from ansible_collections.strata.compose.plugins.module_utils.postgres import _section
 from ansible_collections.strata.compose.plugins.module_utils.postgres._section import DOWN, Flaw, Section, Ways
 
-NAME = re.compile(r"(?P<version>\d+).*?(?:\.(?P<half>up|down))?\.sql", re.ASCII | re.DOTALL)
+NAME = re.compile(r"(?P<version>\d+)(?!\d).*?(?:\.(?P<half>up|down))?\.sql", re.ASCII | re.DOTALL)
 """A leading number is the version, as text: dbmate stores ``001``."""
 
 SHOWN = 20

@@ -9,9 +9,13 @@ import re
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._redact import is_secret_name
+from ansible_collections.strata.compose.plugins.module_utils._result_fields import may_hold_password
 
 NAMING = re.compile(r"(^|_)(USER|USERNAME|DB|DATABASE|DBNAME|NAME|HOST|HOSTNAME|ROLE|OWNER|SCHEMA|IMAGE|TAG|VERSION)$")
 """Ends of names of variables whose values are names."""
+
+NAMING_USER = re.compile(r"(USER|USERNAME|ROLE|OWNER)$")
+"""Some of them have a password behind a colon."""
 
 IN_ADDRESS = re.compile(r"(?<=[A-Za-z0-9+.-])://([^\s/:@]*)(?::[^\s@/]*)?@([^\s/:?,@]+)[^\s/?,@]*(?:/([^\s?,/]+))?")
 """User, host and database of an address."""
@@ -48,7 +52,7 @@ def of_variables(variables: t.Mapping[str, t.Any]) -> t.Iterator[str]:
         yield name
         if not isinstance(value, str) or is_secret_name(name):
             continue
-        if NAMING.search(name.upper()):
-            yield value
-        elif "://" in value:
+        if may_hold_password(value):
             yield from (part for found in IN_ADDRESS.finditer(value) for part in found.groups() if part)
+        elif NAMING.search(name.upper()):
+            yield value.partition(":")[0] if NAMING_USER.search(name.upper()) else value

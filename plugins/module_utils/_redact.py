@@ -135,7 +135,8 @@ class Redactor:
 
     def publish(self, names: t.Iterable[str]) -> None:
         """Add names that are public: of services, images, databases, and the like."""
-        further = [each for each in dict.fromkeys(names) if each not in self._public]
+        own = (each for each in dict.fromkeys(names) if not _result_fields.may_hold_password(each))
+        further = [each for each in own if each not in self._public]
         if further:
             self._public = "\n".join((self._public, *further))
             self._unread = True

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 
@@ -28,14 +29,20 @@ NAMES = words(
 )
 """Keys of what is public: names, paths, ids, states. A mapping below such a key is looked at by its own keys."""
 
-VALUES = words("environment args build_args labels options driver_opts driver_options variables sysctls env connection")
+VALUES = words(
+    "environment args build_args labels options driver_opts driver_options variables sysctls env connection "
+    "settings url_parameters"
+)
 """Keys of mappings from a name to a value."""
 
-VALUE = words("value stdout stderr lines log content")
+VALUE = words("value stdout stderr lines log content output health_output")
 """Keys of what is a value as a whole, and may be a secret as a whole."""
 
 BY_NAME = words("services networks volumes secrets configs depends_on containers hosts inputs")
 """Keys of mappings from a name to what it names: ``environment`` may be a service there, and is no key."""
+
+HOLDS_PASSWORD = re.compile(r"://|^//[^/\s]*@|(?:password|passwd|passphrase|pwd|secret|token|api_?key)=", re.IGNORECASE)
+"""An address, or a pair of a name and a value, that users write where a name is due."""
 
 Masked = t.Callable[[str, bool], str]
 """Gets a text, and whether it stands where a value stands."""
@@ -44,7 +51,7 @@ Masked = t.Callable[[str, bool], str]
 def replaced(value: t.Any, masked: Masked, key: str | None = None) -> t.Any:
     """A copy in which texts are masked, but for names. A text without a key is a value."""
     if isinstance(value, str):
-        return value if key in NAMES and not is_address(value) else masked(value, key is None or key in VALUE)
+        return value if key in NAMES and not may_hold_password(value) else masked(value, key is None or key in VALUE)
     if isinstance(value, (list, tuple)):
         return [replaced(each, masked, _key_in_list(key, each)) for each in value]
     if not isinstance(value, dict):
@@ -57,7 +64,7 @@ def replaced(value: t.Any, masked: Masked, key: str | None = None) -> t.Any:
 def names_in(value: t.Any, key: str | None = None) -> t.Iterator[str]:
     """The names that a result tells, keys of mappings included."""
     if isinstance(value, str):
-        if key in NAMES and not is_address(value):
+        if key in NAMES and not may_hold_password(value):
             yield value
     elif isinstance(value, (list, tuple)):
         yield from (name for each in value for name in names_in(each, _key_in_list(key, each)))
@@ -67,14 +74,14 @@ def names_in(value: t.Any, key: str | None = None) -> t.Iterator[str]:
             yield from (found for name, each in value.items() for found in names_in(each, _key_below(key, name, each)))
 
 
-def is_address(text: str) -> bool:
-    """Whether a text may hold a user's password."""
-    return "://" in text
+def may_hold_password(text: str) -> bool:
+    """Whether a text is not only a name, but may have a password in it."""
+    return HOLDS_PASSWORD.search(text) is not None
 
 
 def _key_in_list(key: str | None, value: t.Any) -> str | None:
-    """What an element of a list is looked at by: a mapping in it by its own keys only."""
-    return "" if isinstance(value, dict) else key
+    """What an element of a list is looked at by: a mapping in it by its own keys only, and ``NAME=value`` by none."""
+    return "" if isinstance(value, dict) or key == "environment" else key
 
 
 def _key_below(key: str | None, name: t.Any, value: t.Any) -> str:

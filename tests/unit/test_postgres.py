@@ -225,3 +225,12 @@ def test_roles_go_after_what_belongs_to_them():
     found = _removal.removals(wished(case), seen(case))
     assert [each.subject for each in found] == ["database shop", "role reader", "role shop", "role shop_owner"]
     assert _removal.removals(wished(case), Observed()) == ()
+
+
+@pytest.mark.parametrize(("found", "value"), [(None, "hunter22"), ("hunter22", "other-secret"), ("hunter22", None)])
+def test_no_secret_setting_is_shown(found, value):
+    (change,) = _converge._setting("shop", "app.jwt_secret", value, found, "")
+    assert "hunter22" not in f"{change.reason} {change.before} {change.after}"
+    assert "other-secret" not in change.after
+    (public,) = _converge._setting("shop", "work_mem", "64MB", "4MB", "")
+    assert (public.before, public.after) == ("4MB", "64MB")

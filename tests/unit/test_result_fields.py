@@ -9,7 +9,7 @@ import ast
 from typing import Any
 
 import pytest
-from ansible_collections.strata.compose.plugins.module_utils import _secrets
+from ansible_collections.strata.compose.plugins.module_utils import _public_words, _result_fields, _secrets
 from ansible_collections.strata.compose.plugins.module_utils._differences import masked_definition
 from ansible_collections.strata.compose.plugins.module_utils._errors import options_of, told_as_module_result
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
@@ -175,3 +175,78 @@ def test_ansible_masks_no_values_of_options(module):
     """It would mask them in every text and number of the result."""
     own = "no_log_values.clear()" in (FOLDER / f"{module}.py").read_text()
     assert "options_of" in calls(module) or own or module == "compose_files"
+
+
+HOLDING = (
+    {"environment": ["B_PASSWORD=hunter22", "LEVEL=info"]},
+    {"source": "https://u:hunter22@nas/share"},
+    {"source": "username=u,password=hunter22"},
+    {"database": "host=db user=u password='hunter22'"},
+    {"steps": ['{"name": "seed", "command": "seed --url=postgres://u:hunter22@db/a"}']},
+    {"file": "backup.sh password=hunter22"},
+    {"server": "redis://:hunter22@redis:6379"},
+)
+"""What users write where a name is due, each with a password that nobody has named."""
+
+
+@pytest.mark.parametrize("value", HOLDING, ids=str)
+def test_a_password_where_a_name_is_due_is_no_name(value):
+    redactor = Redactor()
+    assert "hunter22" not in str(redactor.mask(value))
+    assert not any("hunter22" in each for each in _result_fields.names_in(value))
+    redactor.learn(["hunter22"])
+    redactor.publish(_result_fields.names_in(value))
+    assert redactor.mask({"msg": "is hunter22"}) == {"msg": f"is {MASK}"}
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"DB_HOST": "postgres://shop:hunter22@db/shop"},
+        {"CACHE_HOST": "redis://:hunter22@redis"},
+        {"DASHBOARD_USER": "admin:hunter22"},
+        {"DB_NAME": "host=db password=hunter22"},
+        {"APP_USERNAME": "admin:hunter22"},
+    ],
+    ids=str,
+)
+def test_no_password_is_published_with_the_name_that_it_stands_beside(variables):
+    published = [*_public_words.of_variables(variables)]
+    assert not any("hunter22" in each for each in published)
+    assert "db" in published or "@db" not in str(variables)
+
+
+@pytest.mark.parametrize(
+    "service",
+    [{"image": "https://u:hunter22@registry/app"}, {"volumes": [{"source": "//u:hunter22@nas/share"}]}],
+    ids=str,
+)
+def test_no_password_is_published_with_the_field_of_a_service(service):
+    redactor = Redactor()
+    redactor.learn(["hunter22"])
+    redactor.publish(_public_words.of_model({"services": {"app": service}}))
+    assert redactor.mask({"msg": "is hunter22"}) == {"msg": f"is {MASK}"}
+
+
+@pytest.mark.parametrize("name", ["app:1", "registry:5000/app:1", "db:5432", "/srv/a=b", "0.0.0.0:80->80/tcp"])
+def test_what_looks_like_one_and_is_none_stays_a_name(name):
+    redactor = Redactor()
+    redactor.learn([name])
+    assert redactor.mask({"image": name}) == {"image": name}
+    assert [*_result_fields.names_in({"image": name})] == ["image", name]
+
+
+@pytest.mark.parametrize("key", ["output", "health_output"])
+def test_what_a_command_printed_is_a_value(key):
+    redactor = Redactor()
+    redactor.learn(["abc"])
+    assert redactor.mask({key: "abc\n"}) == {key: MASK}
+
+
+@pytest.mark.parametrize("key", ["settings", "url_parameters"])
+def test_settings_are_values(key):
+    redactor = Redactor()
+    redactor.learn(["abc"])
+    assert redactor.mask({key: {"name": "abc", "app.jwt_secret": "abc"}}) == {
+        key: {"name": MASK, "app.jwt_secret": MASK}
+    }

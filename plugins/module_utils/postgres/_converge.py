@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
+from ansible_collections.strata.compose.plugins.module_utils._redact import fingerprint, is_secret_name
 from ansible_collections.strata.compose.plugins.module_utils.postgres._observed import Observed, Role
 from ansible_collections.strata.compose.plugins.module_utils.postgres._sql import Statement
 from ansible_collections.strata.compose.plugins.module_utils.postgres._wish import Setting, Wish
@@ -170,7 +171,7 @@ def _settings(wish: Wish, seen: Observed) -> t.Iterator[Change]:
 
 
 def _setting(database: str, name: str, value: Setting, found: str | None, quoted: str) -> t.Iterator[Change]:
-    subject, before = f"setting {name} of database {database}", "" if found is None else found
+    subject, before = f"setting {name} of database {database}", _shown(name, found or "")
     if value is None:
         if found is not None:
             statement = Statement("ALTER DATABASE %I RESET %I", (database, name))
@@ -181,7 +182,12 @@ def _setting(database: str, name: str, value: Setting, found: str | None, quoted
     if found is None or found not in (told, quoted if isinstance(value, tuple) else told):
         places = ", ".join(["%L"] * len(values)) or "''"
         statement = Statement(f"ALTER DATABASE %I SET %I TO {places}", (database, name, *values))
-        yield Change("alter database", subject, before, told, statement)
+        yield Change("alter database", subject, before, _shown(name, told), statement)
+
+
+def _shown(name: str, value: str) -> str:
+    """The value of a setting as it is shown: of a secret, such as ``app.jwt_secret``, the beginning of its digest."""
+    return fingerprint(value) if value and is_secret_name(name) else value
 
 
 def _extensions(wish: Wish, seen: Observed) -> t.Iterator[Change]:

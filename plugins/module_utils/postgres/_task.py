@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._redact import secrets_of
 from ansible_collections.strata.compose.plugins.module_utils._secrets import learn_generated
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container, observe
 from ansible_collections.strata.compose.plugins.module_utils.postgres import _converge, _passwords
@@ -70,6 +71,9 @@ class Task:
     def learn(self) -> None:
         """Have the redactor know every password that this run may come across."""
         self.operation.redactor.learn(self.given().values())
+        for option in ("settings", "url_parameters"):
+            given = {name: str(value) for name, value in (self.options[option] or {}).items()}
+            self.operation.redactor.learn(secrets_of(given))
         learn_generated(self.operation.redactor, self.operation.store.folder)
 
 

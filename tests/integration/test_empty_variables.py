@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.integration.conftest import REPOSITORY, Environment, ansible_playbook, service
+from tests.integration.conftest import REPOSITORY, Environment, ansible_playbook, process, service
+from tests.integration.databases import postgres
 from tests.unit.modules import MODULES, SPECS
 
 NAMED = re.compile(r"\b(?:compose_\w+|postgres_\w+|backup_\w+|env_file_\w+|deploy_\w+|init_\w+|plan_file|allow_\w+)\b")
@@ -43,6 +44,11 @@ PLAYBOOKS = {
     "compose_env_expect_plan",
     "plan_file",
     "allow_several_environments",
+    "exec_service",
+    "exec_command",
+    "clone_never_into",
+    "clone_masking",
+    "clone_assertions",
 }
 EMPTY = (of_modules() | of_roles() | PLAYBOOKS) - {
     "compose_env_project_dir",
@@ -64,6 +70,81 @@ def test_playbook_takes_empty_answers_for_none(environment: Environment, playboo
     assert done.returncode == 0, done.stdout + done.stderr
     assert "create     web" in done.stdout
     assert bool(environment.containers("web")) == (playbook == "deploy" and not flags)
+
+
+def answers(environment: Environment, **given: Any) -> str:
+    """All variables empty, but for those without which nothing is known."""
+    own = {
+        "compose_env_project_dir": str(environment.folder),
+        "compose_env_environment": environment.name,
+        "compose_env_state_dir": str(environment.state_dir),
+    }
+    return json.dumps({**dict.fromkeys(sorted(EMPTY), ""), **own, **given})
+
+
+@pytest.mark.parametrize(
+    "playbooks",
+    [
+        ("logs", "exec", "remove"),
+        pytest.param(
+            ("ps", "top", "releases", "build", "init", "restart", "stop", "start", "rollback", "unlock", "down"),
+            marks=pytest.mark.thorough,
+        ),
+    ],
+    ids=["short", "others"],
+)
+def test_other_playbooks_take_empty_answers_for_none(environment: Environment, playbooks: tuple[str, ...]) -> None:
+    given = {
+        "exec": {"exec_service": "web", "exec_command": "echo it is done"},
+        "remove": {"compose_env_confirm": "dev"},
+    }
+    for level in ("info", "debug"):
+        environment.write("compose.yml", {"services": {"web": service(environment={"LEVEL": level})}})
+        environment.deploy()
+    for playbook in playbooks:
+        done = ansible_playbook(f"playbooks/{playbook}.yml", "-e", answers(environment, **given.get(playbook, {})))
+        assert done.returncode == 0, f"{playbook}: {done.stdout}{done.stderr}"
+        assert playbook != "exec" or "it is done" in done.stdout
+    assert environment.containers() == []
+
+
+@pytest.mark.parametrize("missing", ["exec_service", "exec_command"])
+def test_exec_says_what_it_needs(environment: Environment, missing: str) -> None:
+    given = {"exec_service": "web", "exec_command": "true", missing: ""}
+    done = ansible_playbook("playbooks/exec.yml", "-e", answers(environment, **given))
+    assert done.returncode != 0
+    assert "Say -e exec_service=<service> and -e exec_command='<command>'." in done.stdout
+
+
+def test_playbooks_of_databases_take_empty_answers_for_none(environment: Environment, tmp_path: Path) -> None:
+    """One server with two environments' databases is enough: a clone goes from one to the other."""
+    other = Environment(environment.folder, environment.state_dir, environment.engine, "staging")
+    for each in (environment, other):
+        each.write("compose.yml", {"services": {"postgres": postgres(tmpfs=["/var/lib/postgresql/data"])}})
+    environment.write("migrations/001_a.sql", "CREATE TABLE a (id int);\n")
+    common = {"postgres_database": "shop", "postgres_backup_dir": str(tmp_path / "backups")}
+    try:
+        for each in (environment, other):
+            each.deploy(wait_timeout=60)
+            assert not process("postgres_env", each.options("postgres_env", {"database": "shop"})).failed
+        for playbook in ("migrate", "backup"):
+            done = ansible_playbook(f"playbooks/{playbook}.yml", "-e", answers(environment, **common))
+            assert done.returncode == 0, f"{playbook}: {done.stdout}{done.stderr}"
+        done = clone(environment, other, tmp_path, common)
+        assert done.returncode == 0, done.stdout + done.stderr
+    finally:
+        other.clean_up()
+
+
+def clone(source: Environment, target: Environment, folder: Path, common: dict[str, str]) -> Any:
+    hosts = {
+        each.name: {"ansible_connection": "local", "compose_env_environment": each.name} for each in (source, target)
+    }
+    inventory = folder / "hosts.yml"
+    inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
+    given = json.loads(answers(source, **common, clone_from=source.name, clone_into=target.name))
+    del given["compose_env_environment"]
+    return ansible_playbook("-i", inventory, "playbooks/clone.yml", "-e", json.dumps(given))
 
 
 def test_every_variable_of_the_playbooks_is_among_them() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import docker
 import pytest
-from ansible_collections.strata.compose.plugins.module_utils._redact import fingerprint
+from ansible_collections.strata.compose.plugins.module_utils._redact import PUBLIC_VALUES, fingerprint
 from ansible_collections.strata.compose.plugins.module_utils._spec import GATHER
 
 from tests.integration.conftest import IMAGE, Environment, Outcome, process, service
@@ -34,18 +34,8 @@ MEASURED = {"seconds", "bytes", "pid", "ppid", "swap_seconds", "processes", "inp
 FREE = {"log", "lines", "stdout", "stderr", "output", "health_output", "report"}
 """What processes wrote: only that no more of it is masked."""
 
-WORDS = (
-    "postgres",
-    "web",
-    "a",
-    "1",
-    "{project}",
-    "postgres:17",
-    "busybox",
-    "{folder}/compose.yml",
-    "database",
-    "running",
-)
+WORDS = ("postgres", "web", "a", "1", "{project}", "postgres:17", "{folder}/compose.yml", "running")
+"""Names of services, of the project, of an image, of a path; a switch, which is none of anybody's secrets; a state."""
 
 
 def random_password() -> str:
@@ -181,7 +171,7 @@ def differences(plain: dict[str, Any], other: dict[str, Any]) -> list[tuple[str,
     for path in left.keys() & right.keys():
         a, b = left[path], right[path]
         masked = str(b).count(MASK) > str(a).count(MASK)
-        told_whole = a == MASK and b != MASK
+        told_whole = a == MASK and b.strip() not in (MASK, *PUBLIC_VALUES)
         other_text = a != b and MASK not in str(a) and not free(path)
         if masked or told_whole or other_text:
             wrong.append(("/".join(path), a, b))
@@ -206,7 +196,7 @@ def test_the_word_of_a_service_as_a_password(shop: Environment, plain: dict[str,
         "POSTGRES_PASSWORD": fingerprint("postgres")
     }
     assert "is a public word of the project" in str(found["deploy"]["warnings"])
-    assert login(shop, "postgresql://shop_owner:postgres@postgres/shop") == ["shop_owner"]
+    assert login(shop, "postgresql://shop:postgres@postgres/shop") == ["shop_owner"]
 
 
 FAILING = {"not confirmed", "fail", "execute failure", "execute for none", "execute nowhere"}

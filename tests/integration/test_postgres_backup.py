@@ -287,6 +287,25 @@ def test_options_from_variables_and_a_copy_on_the_controller(postgres: Postgres,
     assert stat.S_IMODE(fetched.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("password", ["postgres", "dev-shop"])
+def test_a_copy_where_the_password_is_a_word_of_its_name(
+    environment: Environment, tmp_path: Path, password: str
+) -> None:
+    """The name and the digest of the backup go through the result, in which the password is masked."""
+    postgres = Postgres(environment)
+    postgres.folder = tmp_path / "postgres" / "backups"
+    postgres.begin(environment={"POSTGRES_PASSWORD": password})
+    postgres.make(SHOP)
+    given = postgres.options(fetch=True, fetch_dir=str(tmp_path / "postgres" / "copies"))
+    outcome = adhoc("postgres_backup", environment.options("postgres_backup", given))
+    assert not outcome.failed, outcome.message
+    fetched = Path(outcome.result["fetched"])
+    assert fetched.read_bytes() == Path(outcome.result["file"]).read_bytes()
+    (told,) = outcome.result["services"]
+    assert (told["service"], told["image"]) == ("postgres", "postgres:17")
+    assert "********" not in json.dumps([outcome.result[key] for key in ("project", "file", "fetched", "actions")])
+
+
 def test_memory_does_not_grow_with_the_dump(postgres: Postgres) -> None:
     """Peak of the resident memory of the module's process."""
     postgres.sql(BIG.format(rows=700_000))

@@ -46,6 +46,7 @@ PLAYBOOKS = {
     "allow_several_environments",
     "exec_service",
     "exec_command",
+    "exec_one_off",
     "clone_never_into",
     "clone_masking",
     "clone_assertions",
@@ -113,7 +114,7 @@ def test_exec_says_what_it_needs(environment: Environment, missing: str) -> None
     given = {"exec_service": "web", "exec_command": "true", missing: ""}
     done = ansible_playbook("playbooks/exec.yml", "-e", answers(environment, **given))
     assert done.returncode != 0
-    assert "Say -e exec_service=<service> and -e exec_command='<command>'." in done.stdout
+    assert "Say -e exec_service=<service> and -e exec_command='<command>'" in done.stdout
 
 
 def test_playbooks_of_databases_take_empty_answers_for_none(environment: Environment, tmp_path: Path) -> None:

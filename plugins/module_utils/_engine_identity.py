@@ -53,14 +53,10 @@ def engine_of(cli: Cli, folder: str, keep: bool = True) -> Engine | None:
 
 def recorded_identity(folder: str, mark: str | None = None) -> str:
     """The id that the last operation has found; with ``mark``, only when the socket is still the same file."""
-    found = _records.read(_path(folder), _fields)
-    if not isinstance(found, dict) or mark not in (None, found["socket"]):
+    found = _records.read_record(_path(folder))
+    if not isinstance(found, _records.Record) or not found.is_sealed or mark not in (None, found.content.get("socket")):
         return ""
-    return str(found["id"])
-
-
-def _fields(content: dict[str, t.Any]) -> dict[str, t.Any]:
-    return _records.checked(content, {"socket": str, "id": str}, {})
+    return str(found.content.get("id", ""))
 
 
 def _path(folder: str) -> str:

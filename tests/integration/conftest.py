@@ -10,7 +10,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from ansible_collections.strata.compose.plugins.module_utils._images import repo
 from docker.models.containers import Container
 
 from tests.integration.module_server import run_module
+from tests.unit.modules import SPECS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ANSIBLE = Path(sys.executable).with_name("ansible")
@@ -73,6 +74,8 @@ class Environment:
     engine: docker.DockerClient
     name: str = "dev"
     variables: dict[str, Any] = field(default_factory=dict)
+    adopts: Path | None = None
+    """the state folder of another one that stands for the same project on another host, which shares its engine here"""
 
     @property
     def project(self) -> str:
@@ -91,8 +94,14 @@ class Environment:
         """What a module is told: the environment, and the options given."""
         own = {"project_dir": str(self.folder), "environment": self.name, "state_dir": str(self.state_dir)}
         gate = {"stable_for": 1} if module == "compose_env" else {}
-        told = {**own, **gate, **self.variables, **given}
+        shared = {"adopt_from": str(self.adopts)} if self.adopts and "adopt_from" in SPECS[module] else {}
+        told = {**own, **gate, **shared, **self.variables, **given}
         return {key: value for key, value in told.items() if value is not None}
+
+    def on_another_host(self, name: str = "other") -> Environment:
+        """The same project as another host has it, with a state of its own; both are on this engine here."""
+        self.adopts = self.state_dir.with_name(name)
+        return replace(self, state_dir=self.adopts, adopts=self.state_dir)
 
     def run(self, module: str = "compose_env", *flags: str, **options: Any) -> Outcome:
         """Run a module on this machine: as the process that Ansible starts on a host, or through Ansible as a whole.

@@ -337,7 +337,7 @@ def test_step_runs_again_when_the_data_was_in_memory_only(project: Environment) 
 def test_word_of_another_host_is_taken(project: Environment) -> None:
     write(project, {"migrate": step()})
     proof = succeed(project).result["proof"]
-    other = Environment(project.folder, project.state_dir.with_name("other"), project.engine)
+    other = project.on_another_host()
     taken = succeed(other, proven=proof)
     assert taken.actions == {("migrate", "prove")}
     assert not taken.result["ran_here"]

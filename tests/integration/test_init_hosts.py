@@ -38,10 +38,6 @@ def move(project: Environment, version: int) -> None:
     made.remove()
 
 
-def another_host(project: Environment, name: str = "other") -> Environment:
-    return Environment(project.folder, project.state_dir.with_name(name), project.engine)
-
-
 def is_due(host: Environment) -> bool:
     return bool(init(host, "--check").result["due"])
 
@@ -49,7 +45,7 @@ def is_due(host: Environment) -> bool:
 def test_word_of_another_host_proves_nothing_for_an_image_that_came_later(project: Environment, image: str) -> None:
     write(project, {"migrate": step(image=image)}, web=service(image=image))
     old = succeed(project).result["proof"]
-    other = another_host(project)
+    other = project.on_another_host()
     succeed(other, proven=old)
     assert not is_due(other)
     other.deploy()
@@ -70,7 +66,7 @@ def test_word_of_another_host_proves_nothing_for_an_image_that_came_later(projec
 
 def test_host_alone_runs_the_step_in_an_image_that_came_later(project: Environment, image: str) -> None:
     write(project, {"migrate": step(image=image)})
-    other = another_host(project)
+    other = project.on_another_host()
     succeed(other, proven=succeed(project).result["proof"])
     move(project, 2)
     assert succeed(other).actions == {("migrate", "init")}
@@ -80,7 +76,7 @@ def test_host_alone_runs_the_step_in_an_image_that_came_later(project: Environme
 def test_image_that_the_deployment_brings_is_that_of_the_word(project: Environment, image: str) -> None:
     write(project, {"migrate": step(image=image)}, web=service(image=image))
     word = succeed(project).result["proof"]
-    other = another_host(project)
+    other = project.on_another_host()
     move(project, 2)  # as on a host that builds for itself: the image is another one
     succeed(other, proven=word, build="always")
     other.deploy()
@@ -93,7 +89,7 @@ def test_word_about_other_content_is_refused(project: Environment) -> None:
     write(project, {"migrate": step()})
     word = succeed(project).result["proof"]
     write(project, {"migrate": step(environment={"V": "2"})})
-    other = another_host(project)
+    other = project.on_another_host()
     refused = init(other, proven=word)
     assert refused.failed
     assert "init step migrate" in refused.message
@@ -105,7 +101,7 @@ class Fleet:
     """Three hosts on which the role runs."""
 
     def __init__(self, project: Environment, folder: Path) -> None:
-        self.hosts = {name: another_host(project, name) for name in ("h1", "h2", "h3")}
+        self.hosts = {name: project.on_another_host(name) for name in ("h1", "h2", "h3")}
         own = {name: {"compose_env_state_dir": str(host.state_dir)} for name, host in self.hosts.items()}
         shared = {"compose_env_project_dir": str(project.folder), "compose_env_environment": project.name}
         told = {"all": {"hosts": own, "vars": {**shared, "ansible_connection": "local"}}}

@@ -137,7 +137,7 @@ def test_environment_that_was_cut_off_is_recovered_by_its_due_steps(project: Env
 def test_word_of_another_host_does_not_make_steps_run_in_a_switch(project: Environment) -> None:
     begin(project)
     proof = succeed(project).result["proof"]
-    other = Environment(project.folder, project.state_dir.with_name("other"), project.engine)
+    other = project.on_another_host()
     succeed(other, proven=proof)
     other.deploy()
     write(project, environment={"V": "2"})

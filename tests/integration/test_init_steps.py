@@ -165,7 +165,7 @@ def test_word_of_another_host_holds_for_other_commands(project: Environment) -> 
     write_application(project)
     steps = [{"name": "migrate", "service": "web", "command": ["true"]}]
     proof = succeed(project, steps=steps).result["proof"]
-    other = Environment(project.folder, project.state_dir.with_name("other"), project.engine)
+    other = project.on_another_host()
     assert succeed(other, proven=proof, steps=steps).actions == {("migrate", "prove")}
     steps[0]["command"] = ["echo"]
     assert "ran on" in init(other, proven=proof, steps=steps).message

@@ -33,6 +33,7 @@ from tests.integration.conftest import (
 
 DBMATE = "dbmate@2.36.0"
 MODULE = "postgres_migrate"
+MODULE_ARGV = [sys.executable, "-m", f"ansible_collections.strata.compose.plugins.modules.{MODULE}"]
 
 POSTGRES = {
     "image": "postgres:17",
@@ -65,11 +66,27 @@ class Database:
             (self.directory / f"{name.lstrip('_').replace('__', '.')}.sql").write_text(text)
 
     def options(self, **given: Any) -> dict[str, Any]:
-        own = {"database": self.name, "directory": self.name, "state_dir": str(self.state_dir), "service": self.service}
+        own = {
+            "database": self.name,
+            "directory": self.name,
+            "service": self.service,
+            "state_dir": str(self.state_dir),
+            "adopt_from": str(self.environment.state_dir),
+        }
         return self.environment.options(MODULE, {**own, **given})
 
     def migrate(self, *modes: str, **given: Any) -> Outcome:
         return process(MODULE, {**self.options(**given), **{f"_ansible_{mode}": True for mode in modes}})
+
+    def migrate_elsewhere(self, **given: Any) -> Outcome:
+        """On another host, as far as locks go: with a state of its own, and a folder for locks of its own."""
+        state_dir = self.state_dir.with_name(f"elsewhere{uuid.uuid4().hex[:8]}")
+        argv = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs locks /run/lock && exec "$@"', "sh", *MODULE_ARGV]
+        arguments = json.dumps({"ANSIBLE_MODULE_ARGS": self.options(state_dir=str(state_dir), **given)})
+        variables = {**os.environ, "PYTHONPATH": str(REPOSITORY / ".ansible/collections")}
+        done = subprocess.run(argv, input=arguments, capture_output=True, text=True, env=variables, check=False)
+        assert done.stdout.startswith("\n{"), done.stdout + done.stderr
+        return Outcome({"failed": False, **json.loads(done.stdout)}, done.stdout)
 
     def succeed(self, **given: Any) -> Outcome:
         outcome = self.migrate(**given)
@@ -541,10 +558,9 @@ class holding:  # noqa: N801 - reads as a word in a with statement
 
 def started(database: Database, **given: Any) -> subprocess.Popen[str]:
     """The module as a process of its own."""
-    argv = [sys.executable, "-m", f"ansible_collections.strata.compose.plugins.modules.{MODULE}"]
     variables = {**os.environ, "PYTHONPATH": str(REPOSITORY / ".ansible/collections")}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    process = subprocess.Popen(argv, **pipes, text=True, env=variables, start_new_session=True)
+    process = subprocess.Popen(MODULE_ARGV, **pipes, text=True, env=variables, start_new_session=True)
     assert process.stdin
     process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": database.options(**given)}))
     process.stdin.close()
@@ -595,11 +611,11 @@ class TestCutOff:
             os.kill(child, signal.SIGKILL)
         os.kill(process.pid, signal.SIGKILL)
         process.wait(10)
-        elsewhere = database.state_dir.with_name("elsewhere")
-        refused = database.migrate(state_dir=str(elsewhere))
+        refused = database.migrate_elsewhere()
         assert refused.failed
         assert "under way elsewhere: session" in refused.message
-        database.succeed(lock_wait=30, state_dir=str(elsewhere))
+        waited = database.migrate_elsewhere(lock_wait=30)
+        assert not waited.failed, waited.message
         assert database.tables() == ["a", "c", "end_of_slow", "slow"]
         assert database.versions() == ["1", "2", "3"]
 
@@ -680,9 +696,9 @@ class TestMany:
                     f"CREATE INDEX CONCURRENTLY i{number} ON t{number - 1} (i);"
                 )
             database.write(**{f"_{number:02}_t": text})
-        folders = [database.state_dir.with_name(f"state{'' if shares_lock else number}") for number in range(5)]
+        migrate = database.migrate if shares_lock else database.migrate_elsewhere
         with ThreadPoolExecutor(5) as pool:
-            runs = list(pool.map(lambda folder: database.migrate(state_dir=str(folder), lock_wait=60), folders))
+            runs = list(pool.map(lambda _number: migrate(lock_wait=60), range(5)))
         assert [each.message for each in runs if each.failed] == []
         assert sorted(file for each in runs for file in files_of(each)) == [
             f"{number:02}_t.sql" for number in range(1, 11)
@@ -790,6 +806,7 @@ class TestDbmate:
 
 def inventory(database: Database) -> str:
     own = {"project_dir": str(database.environment.folder), "environment": "dev", "state_dir": str(database.state_dir)}
+    own["adopt_from"] = str(database.environment.state_dir)
     shared = {f"compose_env_{name}": value for name, value in own.items()}
     named = {"postgres_database": database.name, "postgres_migrate_directory": database.name}
     return yaml.safe_dump({"all": {"hosts": {"here": {"ansible_connection": "local", **shared, **named}}}})

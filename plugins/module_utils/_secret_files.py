@@ -108,7 +108,7 @@ def _folder_mode(wanted: SecretFiles) -> int | None:
 def _close_folder(wanted: SecretFiles) -> None:
     """Make the folder, or let nobody but its owner into the one that is there."""
     try:
-        with place_of(wanted.path("_"), wanted.project_dir, private) as (folder, _name), folder.readable() as handle:
+        with place_of(wanted.path("_"), wanted.project_dir, private) as place, place[0].readable() as handle:
             os.fchmod(handle, FOLDER_MODE)
     except OSError as error:
         raise ComposeFailure(f"{wanted.folder} cannot be written: {error.strerror}.") from error

@@ -210,7 +210,11 @@ class BackupFolder:
             return None
         backup = backup_of(told)
         # A path would lead out of the folder, where a backup is removed one day.
-        return backup if backup and os.path.basename(backup.file) == backup.file not in ("", ".", "..") else None
+        return backup if backup and _is_name(backup.file) else None
+
+
+def _is_name(file: str) -> bool:
+    return os.path.basename(file) == file and file not in ("", ".", "..")
 
 
 def _partial(file: str, token: str) -> str:

@@ -53,13 +53,13 @@ def require_own(options: Options, cli: Cli, store: ReleaseStore, believed: bool 
     known = current.container_ids if current else frozenset()
     origins = {origin for container, origin in _origins(cli, store.project) if container not in known}
     claims = [*filter(None, [recorded or _claim_of(current)])]
-    _require_own_history(options, store, origins)
     if claims or origins:
         project = _project(options)
         request = _request(options, store, project)
         claims += _labelled(request, project, origins)
         for claim in claims:
             _require(request, claim, options)
+    _require_own_history(options, store, origins)
     return next((claim.environment for claim in claims if claim.environment), owner.environment)
 
 
@@ -72,12 +72,12 @@ def require_recorded(options: Options, store: ReleaseStore) -> None:
 
 def require_own_containers(options: Options, store: ReleaseStore, origins: t.Collection[Origin]) -> None:
     """Raise `ComposeFailure` when containers that no release of ours has made are somebody else's."""
-    _require_own_history(options, store, origins)
     if origins:
         project = _project(options)
         request = _request(options, store, project)
         for claim in _labelled(request, project, origins):
             _require(request, claim, options)
+        _require_own_history(options, store, origins)
 
 
 def _require_own_history(options: Options, store: ReleaseStore, origins: t.Collection[Origin]) -> None:

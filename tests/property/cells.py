@@ -41,9 +41,12 @@ def covering(seeds: Iterable[int], count: int) -> list[int]:
     return found
 
 
+TESTED = ("plugins", "tests/property", "tests/integration/conftest.py", "tests/integration/module_server.py")
+
+
 @dataclass(frozen=True)
 class Journal:
-    """The cells that have passed on one commit, one engine and one Compose."""
+    """The cells that have passed on one state of the code, one engine and one Compose."""
 
     path: Path
 
@@ -65,11 +68,10 @@ class Journal:
 
 
 def _state_of_repository() -> str:
-    """The commit, and a digest of what differs from it in what is tested."""
-    commit = _output("git", "rev-parse", "--short=12", "HEAD")
-    paths = ("plugins", "tests/property")
-    changed = _output("git", "diff", "HEAD", "--", *paths) + _output("git", "status", "--porcelain", "--", *paths)
-    return f"{commit}-{hashlib.sha256(changed.encode()).hexdigest()[:8]}" if changed else commit
+    """A digest of what is tested and of what tests it, as committed, and another one of what differs from that."""
+    committed = _output("git", "ls-tree", "HEAD", "--", *TESTED)
+    changed = _output("git", "diff", "HEAD", "--", *TESTED) + _output("git", "status", "--porcelain", "--", *TESTED)
+    return "-".join(hashlib.sha256(each.encode()).hexdigest()[:12] for each in (committed, changed) if each)
 
 
 def _compose_version() -> str:

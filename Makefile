@@ -9,6 +9,7 @@ BECOME := $(if $(AS_ROOT),--become)
 ENGINE_PID := .cache/engine.pid
 SECOND_ENGINE := $(CURDIR)/.venv/bin/python tests/lab/second_engine.py
 SUITE ?= forky
+RESUMED := $(if $(FAULTS),,-p tests.resume)
 VERSIONED := tests/integration/test_changes.py tests/integration/test_states.py tests/integration/test_transactions.py
 
 # Everything runs from this checkout, whatever the machine has set up otherwise.
@@ -75,16 +76,16 @@ property: images ## random environments and operations: 12 cells, or CELLS=all, 
 	CELLS="$(CELLS)" SHARD="$(SHARD)" SEED="$(SEED)" pytest tests/property --numprocesses 2 --dist worksteal
 
 .PHONY: faults
-faults: images ## deployments that are killed, cancelled, cut off; FAULTS="-k gate" for some, SHARD=2/6 for the property test's
+faults: images ## deployments that are killed, cancelled, cut off; resumes. FAULTS="-k gate" for some, SHARD=2/6 for property's
 ifndef SHARD
-	$(AS_ROOT) .venv/bin/python -m pytest tests/faults --numprocesses 2 --dist worksteal $(FAULTS)
-	$(if $(FAULTS),,pytest tests/integration -m thorough --dist loadfile --numprocesses 2)
+	$(AS_ROOT) .venv/bin/python -m pytest $(RESUMED) tests/faults --numprocesses 2 --dist worksteal $(FAULTS)
+	$(if $(FAULTS),,pytest $(RESUMED) tests/integration -m thorough --dist loadfile --numprocesses 2)
 endif
 	$(if $(FAULTS),,@$(MAKE) property CELLS=all)
 
 .PHONY: faults-postgres
 faults-postgres: images ## databases whose operations are killed or whose disk is full, at random moments
-	pytest tests/faults/postgres_*.py --numprocesses 2 --dist loadfile $(FAULTS)
+	pytest $(RESUMED) tests/faults/postgres_*.py --numprocesses 2 --dist loadfile $(FAULTS)
 
 .PHONY: faults-fast
 faults-fast: ## a few of them, one of each kind

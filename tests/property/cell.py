@@ -211,10 +211,13 @@ class Cell:
         after = self._look("after plain up")
         if not self.is_settled:
             return
-        # Compose runs a one-shot service again whose containers are gone; we do not, and cannot prove what that mounts.
-        kept = {each for each in after if each in before or after[each].service not in self.needless}
-        restless = self._is_restless(after) if before.keys() != kept else False
-        if before.keys() != kept and not restless:
+        # Compose runs a one-shot service again whose containers are gone, or that lived with a container that is gone;
+        # we do not, and cannot prove what that mounts.
+        cut_off = oracle.done_and_cut_off(self.project.document, before)
+        kept = {each for each in after if each in before or after[each].service not in {*self.needless, *cut_off}}
+        there = {each for each in before if each in after or before[each].service not in cut_off}
+        restless = self._is_restless(after) if there != kept else False
+        if there != kept and not restless:
             yield f"plain up recreates: {sorted({before[each].service for each in before.keys() - after.keys()})}"
         elif not restless and kept == after.keys():
             yield from self._second_run(LAST, options_of(LAST, self.project.document), after)

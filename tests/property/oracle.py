@@ -200,6 +200,16 @@ def done_and_gone(document: Document, before: Sight, after: Sight) -> set[str]:
     }
 
 
+def done_and_cut_off(document: Document, sight: Sight) -> set[str]:
+    """The one-shots that have done their work, and lived with a container that somebody has removed since."""
+    return {
+        name
+        for name, service in active(document).items()
+        if is_one_shot(service) and all(each.has_completed for each in _of(sight, name))
+        if lost_its_leader(document, name, sight, sight)
+    }
+
+
 def lost_its_leader(document: Document, name: str, before: Sight, after: Sight) -> bool:
     """Whether a service lived with a container that is another one now, so that Compose would make it anew."""
     keys = leaders(services(document)[name])

@@ -71,9 +71,18 @@ class Project:
 
 def _stale(container: Container, wanted: dict[str, str], document: Document) -> Iterator[str]:
     for target, source in wanted.items():
-        code, content = container.exec_run(["cat", target])
+        code, content = _read(container, target)
         if code or content != document["files"][source].encode():
             yield f"stale: {container.name} has another {source}: {content!r}"
+
+
+def _read(container: Container, path: str) -> tuple[int | None, Any]:
+    """What a container sees there; a busy engine loses the output of an exec now and then, and no file is empty."""
+    for _again in range(3):
+        code, content = container.exec_run(["cat", path])
+        if code or content:
+            break
+    return code, content
 
 
 def stop(container: Container) -> None:

@@ -37,6 +37,14 @@ Run = tuple[str, int, str]
 """A container between two starts."""
 
 
+def ill_before(containers: t.Iterable[Container]) -> dict[Run, float]:
+    """The runs that are unhealthy now, each with the time at which its last check began.
+
+    Of a container that was paused, or whose database was gone, that says nothing of the release that is to come.
+    """
+    return {_run(each): each.checks[-1][0] if each.checks else 0.0 for each in containers if each.health == "unhealthy"}
+
+
 @dataclass
 class Watch:
     """What the gate remembers of each container: since when it runs undisturbed, what it passed, what is doubted."""
@@ -46,6 +54,8 @@ class Watch:
     now: t.Callable[[], float] = time.monotonic
     stays: t.Collection[str] = ()
     """the services that ran on until now, so that an end is none that they are meant to come to"""
+    ill: t.Mapping[Run, float] = field(default_factory=dict)
+    """the runs that were unhealthy before anything was started, see `ill_before`"""
     _since: dict[Run, float] = field(default_factory=dict)
     _restarts: dict[str, int] = field(default_factory=dict)
     _passed: dict[str, Run] = field(default_factory=dict)
@@ -75,6 +85,11 @@ class Watch:
 
     def try_of(self, container: Container) -> Try | None:
         return self._tries.get(_run(container))
+
+    def is_ill_from_before(self, container: Container) -> bool:
+        """Whether it is called unhealthy for what was before, as long as its checks have not failed often since."""
+        last = self.ill.get(_run(container))
+        return last is not None and sum(began > last for began, _succeeded in container.checks) < _health.PROOFS
 
     def seconds_doubted(self, container: Container) -> float:
         return self.now() - self._doubted.setdefault(_run(container), self.now())
@@ -108,6 +123,8 @@ def _verdict(model: t.Mapping[str, t.Any], container: Container, watch: Watch) -
 
 def _verdict_on_health(container: Container, watch: Watch) -> str:
     if container.health == "unhealthy":
+        if watch.is_ill_from_before(container):
+            return WAITING
         return "health flapping: unhealthy after it was healthy" if watch.passed(container) else "unhealthy"
     if container.health != "healthy":
         return WAITING

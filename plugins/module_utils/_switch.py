@@ -19,6 +19,7 @@ from ansible_collections.strata.compose.plugins.module_utils._gate import (
     WAITING,
     Watch,
     as_text,
+    ill_before,
     told_failures,
     try_health_checks,
     verdict,
@@ -160,9 +161,10 @@ def bring_up(
     Compose's own ``up`` would run completed one-shot services again (docker/compose#11808) and fail on them when it
     waits (docker/compose#10596), so it creates the containers and we decide what starts when.
     """
-    watch, deadline = Watch(manner.stable_for, stays=manner.stays), time.monotonic() + manner.wait_timeout
+    deadline = time.monotonic() + manner.wait_timeout
     waiting, looking = set(to_start), cli.until(deadline)
     snapshot = observe(looking, release.project)
+    watch = Watch(manner.stable_for, stays=manner.stays, ill=ill_before(snapshot.containers))
     while True:
         if failure := manner.cancelled():
             raise failure

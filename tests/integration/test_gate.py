@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import Environment, service
+from tests.integration.test_transactions import wait_for
 
 HEALTHY = {"test": ["CMD", "true"], "interval": "1s"}
 
@@ -216,3 +217,29 @@ def test_starting_service_is_awaited_though_nothing_changed(environment: Environ
     assert environment.container("web").attrs["State"]["Health"]["Status"] == "starting"
     assert not environment.deploy().changed
     assert environment.container("web").attrs["State"]["Health"]["Status"] == "healthy"
+
+
+def test_what_was_unhealthy_while_it_was_paused_is_no_failure(environment: Environment) -> None:
+    environment.write("compose.yml", {"services": {"web": service(healthcheck={**HEALTHY, "retries": 1})}})
+    environment.deploy()
+    web = environment.container("web")
+    web.pause()
+    wait_for(lambda: environment.container("web").attrs["State"]["Health"]["Status"] == "unhealthy")
+    outcome = environment.deploy()
+    assert outcome.actions == {("web", "unpause")}
+    assert environment.container("web").id == web.id
+    assert environment.container("web").attrs["State"]["Health"]["Status"] == "healthy"
+
+
+def test_what_stays_unhealthy_after_a_pause_fails_long_before_the_time_is_over(environment: Environment) -> None:
+    alive = {"test": ["CMD", "test", "-e", "/tmp/alive"], "interval": "1s", "retries": 1}
+    web = service(command=["sh", "-c", "touch /tmp/alive; exec sleep 3600"], healthcheck=alive)
+    environment.write("compose.yml", {"services": {"web": web}})
+    environment.deploy()
+    environment.inside("web", "rm", "/tmp/alive")
+    environment.container("web").pause()
+    wait_for(lambda: environment.container("web").attrs["State"]["Health"]["Status"] == "unhealthy")
+    began = time.monotonic()
+    failed = failed_service(environment, wait_timeout=300)
+    assert (failed["service"], failed["cause"]) == ("web", "unhealthy")
+    assert time.monotonic() - began < 200

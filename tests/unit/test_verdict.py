@@ -29,6 +29,18 @@ def test_verdicts(case):
     assert told == [look["verdict"] for look in case["seen"]]
 
 
+def test_what_was_unhealthy_before_gets_two_checks_to_recover():
+    def ill(*checks, health="unhealthy", started="2026-11-27T09:00:00Z"):
+        return container("web", health=health, started=started, checks=tuple((began, False) for began in checks))
+
+    model, watch = model_of({"web": None}), _gate.Watch(10, ill=_gate.ill_before([ill(1, 2)]))
+    assert _gate.verdict(model, ill(1, 2), watch) == _gate.WAITING
+    assert _gate.verdict(model, ill(1, 2, 3), watch) == _gate.WAITING
+    assert _gate.verdict(model, ill(1, 2, 3, 4), watch) == "unhealthy"
+    assert _gate.verdict(model, ill(3, started="2026-11-27T10:00:00Z"), watch) == "unhealthy"
+    assert _gate.ill_before([ill(1, health="healthy"), ill(1, health="")]) == {}
+
+
 def test_containers_are_watched_apart():
     time = 0.0
     watch = _gate.Watch(10, now=lambda: time)

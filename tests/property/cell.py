@@ -108,12 +108,11 @@ class Cell:
         self._remember(step, outcome, after)
         yield from self._second_run(step, options, after)
 
-    def _note_done(self, old: Document, before: Sight, after: Sight, goes_back: bool) -> set[str]:
+    def _note_done(self, old: Document, before: Sight, after: Sight, goes_back: bool) -> None:
         """Note the one-shots that need no container: they would have run again, or had run in an earlier release."""
         gone = oracle.done_and_gone(old, before, after)
         found = {each for each in gone if goes_back or oracle.lost_its_leader(old, each, before, after)}
         self.needless.update({each: active(old)[each] for each in found})
-        return found
 
     def _state_is_right(self, step: Step, document: Document, before: Sight, after: Sight) -> Iterator[str]:
         yield from oracle.none_is_left_created(after)
@@ -180,7 +179,8 @@ class Cell:
         yield from oracle.none_is_left_created(after)
         yield from oracle.follows_its_leader(old, after)
         yield from oracle.serves(before, after)
-        gone = self._note_done(old, before, after, goes_back=True)
+        self._note_done(old, before, after, goes_back=True)
+        gone = {name for name, it in self.needless.items() if active(old).get(name) == it}
         if self.current is not None:
             yield from oracle.is_the_release(self.releases[self.current], after, old, "not back", gone)
         failed = self.project.document

@@ -119,10 +119,13 @@ class Cell:
         if step.operation == "stopped":
             yield from (f"state: {each.service} is {each.state}" for each in after.values() if not each.stands)
             return
-        yield from oracle.follows_its_leader(document, after)
-        if step.operation in ("started", "rolled_back"):
-            return
+        yield from oracle.shares_what_is_there(after)
         only = None if step.services is None else closure(document, step.services)
+        if step.operation == "rolled_back":
+            return
+        yield from oracle.follows_its_leader(document, after, only)
+        if step.operation == "started":
+            return
         done_and_gone = {name for name, it in self.needless.items() if active(document).get(name) == it}
         yield from oracle.is_what_layers_say(document, after, only, done_and_gone)
         yield from oracle.has_its_variables(document, after, only)

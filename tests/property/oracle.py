@@ -97,14 +97,27 @@ def lacks_a_server(document: Document, sight: Sight) -> bool:
     )
 
 
-def follows_its_leader(document: Document, after: Sight) -> Iterator[str]:
-    """What lives in another one's namespaces lives in those that the other has now."""
+def follows_its_leader(document: Document, after: Sight, only: Collection[str] | None = None) -> Iterator[str]:
+    """What lives in another one's namespaces lives in those that the other has now.
+
+    Of services that an operation leaves out, the layers may say already what their containers do not have yet.
+    """
     for name, service in active(document).items():
+        if only is not None and name not in only:
+            continue
         for key, leader in leaders(service).items():
             there = {each.id: each for each in after.values() if each.service == leader}
             for each in after.values():
                 if each.service == name and each.state == "running":
                     yield from _lives_in(each, key, there, leader)
+
+
+def shares_what_is_there(after: Sight) -> Iterator[str]:
+    """What runs in another container's namespaces runs in those of one that is there, whatever the layers say."""
+    for each in after.values():
+        for key, where in each.namespaces.items() if each.state == "running" else ():
+            if where.startswith(CONTAINER) and where.removeprefix(CONTAINER) not in after:
+                yield f"lost its leader: {key} of {each.service} leads to a container that is gone"
 
 
 def _lives_in(container: Seen, key: str, there: Mapping[str, Seen], leader: str) -> Iterator[str]:
@@ -201,13 +214,20 @@ def done_and_gone(document: Document, before: Sight, after: Sight) -> set[str]:
 
 
 def done_and_cut_off(document: Document, sight: Sight) -> set[str]:
-    """The one-shots that have done their work, and lived with a container that somebody has removed since."""
-    return {
+    """The one-shots that have done their work, and lived with a container that is gone, and what depends on them.
+
+    Compose makes the one anew, and with it the other.
+    """
+    on = active(document)
+    found = {
         name
-        for name, service in active(document).items()
+        for name, service in on.items()
         if is_one_shot(service) and all(each.has_completed for each in _of(sight, name))
         if lost_its_leader(document, name, sight, sight)
     }
+    while more := {name for name, service in on.items() if found & set(dependencies(service))} - found:
+        found |= more
+    return found
 
 
 def lost_its_leader(document: Document, name: str, before: Sight, after: Sight) -> bool:

@@ -189,6 +189,13 @@ def test_an_action_that_is_not_planned_is_a_violation() -> None:
     assert kinds(oracle.is_the_plan([action], [], now, now, False)) == ["plan is not the deed"]
 
 
+def test_a_container_that_runs_in_what_is_gone_is_a_violation() -> None:
+    lost = replace(SEEN, namespaces={**SEEN.namespaces, "pid": "container:9"})
+    assert kinds(oracle.shares_what_is_there({"1": lost})) == ["lost its leader"]
+    assert kinds(oracle.shares_what_is_there({"1": lost, "9": replace(SEEN, id="9")})) == []
+    assert kinds(oracle.shares_what_is_there({"1": replace(lost, state="exited")})) == []
+
+
 def test_what_a_build_decides_may_be_done_or_not() -> None:
     then, now = {"1": SEEN}, {"2": replace(SEEN, id="2")}
     action = {"service": "web", "action": "recreate", "reason": "if the build gives another image", "certain": False}

@@ -184,6 +184,8 @@ class Cell:
         yield from oracle.serves(before, after)
         self._note_done(old, before, after, goes_back=True)
         gone = {name for name, it in self.needless.items() if active(old).get(name) == it}
+        # Of what had left the layers already, and only now goes, the last release still has a record.
+        gone |= oracle.completed_and_gone(before, after) - set(active(old))
         if self.current is not None:
             yield from oracle.is_the_release(self.releases[self.current], after, old, "not back", gone)
         failed = self.project.document

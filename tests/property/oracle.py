@@ -213,6 +213,14 @@ def done_and_gone(document: Document, before: Sight, after: Sight) -> set[str]:
     }
 
 
+def completed_and_gone(before: Sight, after: Sight) -> set[str]:
+    """The services whose containers had all ended with code 0, and have been removed."""
+    ended = {each.service for each in before.values()} - {
+        one.service for one in before.values() if not one.has_completed
+    }
+    return {name for name in ended if not _has(after, name)}
+
+
 def done_and_cut_off(document: Document, sight: Sight) -> set[str]:
     """The one-shots that have done their work, and lived with a container that is gone, and what depends on them.
 

@@ -22,6 +22,7 @@ from ansible_collections.strata.compose.plugins.module_utils import _engine_ques
 from ansible_collections.strata.compose.plugins.module_utils._allow_list import ALLOWED
 from ansible_collections.strata.compose.plugins.module_utils._compose_warnings import warnings_in
 from ansible_collections.strata.compose.plugins.module_utils._engine_capabilities import Capabilities
+from ansible_collections.strata.compose.plugins.module_utils._engine_socket import is_refusal, refused
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 
 PLUGIN_FOLDERS = (
@@ -241,6 +242,8 @@ def allowed_environment() -> dict[str, str]:
 def failure_of(completed: Completed) -> ComposeFailure:
     """The failure that a process reported, told with its own words."""
     told = completed.error_text or completed.text.strip() or "it said nothing"
+    if is_refusal(told):
+        return refused(told)
     last = "\n".join(told.splitlines()[-20:])
     return ComposeFailure(f"`{_shown(completed.argv)}` failed with exit code {completed.rc}: {last}", rc=completed.rc)
 

@@ -15,12 +15,8 @@ import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils import _records
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
-from ansible_collections.strata.compose.plugins.module_utils._endpoint import address
-from ansible_collections.strata.compose.plugins.module_utils._engine_socket import local_socket, refused
+from ansible_collections.strata.compose.plugins.module_utils._engine_socket import is_refusal, local_socket, refused
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-
-REFUSED = "permission denied while trying to connect"
-"""What docker/cli says where the socket is there and may not be written to."""
 
 
 class Engine(t.NamedTuple):
@@ -71,6 +67,6 @@ def _asked(cli: Cli) -> str:
     answer = cli.docker("info", "--format", "{{.ID}}", accept=None)
     if answer.rc == 0:
         return answer.text.strip()
-    if REFUSED in answer.error_text.lower():
-        raise refused(address(cli))
+    if is_refusal(answer.error_text):
+        raise refused(answer.error_text)
     return ""

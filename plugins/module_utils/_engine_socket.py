@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import stat
 import typing as t
 
@@ -18,6 +19,8 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 
 USUAL_SOCKET = "/var/run/docker.sock"
 SCHEME = "unix://"
+REFUSED = "permission denied while trying to connect"
+"""What docker/cli says where the socket is there and may not be written to."""
 
 Variables = t.Mapping[str, str]
 
@@ -68,11 +71,17 @@ def require_access() -> None:
         raise refused(SCHEME + socket.path)
 
 
-def refused(engine: str) -> ComposeFailure:
-    """The failure of a user who may not use an engine."""
-    user = user_name()
+def is_refusal(text: str) -> bool:
+    """Whether a CLI says that its user may not use the engine. Pure."""
+    return REFUSED in text.lower()
+
+
+def refused(text: str) -> ComposeFailure:
+    """The failure of a user who may not use an engine; ``text`` has its address in it."""
+    user, address = user_name(), re.search(r"unix://[^\s:]+", text)
+    engine = f"the engine at {address[0]}" if address else "the engine"
     return ComposeFailure(
-        f"user {user} may not use the engine at {engine}. Run with become, or let the user use it with "
+        f"user {user} may not use {engine}. Run with become, or let the user use it with "
         f"`usermod -aG docker {user}` and log in again (the group makes it as good as root). Nothing was changed.",
         error_kind="no_access",
     )

@@ -35,7 +35,7 @@ def with_variables(message: str, variables: t.Mapping[str, str]) -> str:
             found[name] = assignment if value or name not in found else found[name]
     if not found or len(found) > MOST:
         return message
-    return f"{message} (To a playbook: {' '.join(found.values())}.)"
+    return f"{message} (To a playbook: `{' '.join(found.values())}`)"
 
 
 def variable_in(template: object) -> str | None:

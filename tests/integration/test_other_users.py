@@ -241,11 +241,17 @@ def test_a_history_that_is_gone_is_in_nobodys_way(users: Users) -> None:
 
 
 def test_a_user_who_may_not_use_the_engine_is_told_so(users: Users) -> None:
-    refused = users.run(STRANGER)
-    assert refused.failed
-    assert f"user {STRANGER} may not use the engine at" in refused.message
-    assert "become" in refused.message
-    assert f"usermod -aG docker {STRANGER}" in refused.message
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("compose_env", {}),
+        ("compose_env", {"_ansible_check_mode": True}),
+        ("compose_env_info", {"gather": ["services"]}),
+    ]
+    for module, options in asked:
+        refused = users.run(STRANGER, module, **options)
+        assert refused.failed
+        assert f"user {STRANGER} may not use the engine at unix:///var/run/docker.sock." in refused.message
+        assert "become" in refused.message
+        assert f"usermod -aG docker {STRANGER}" in refused.message
     assert not users.environment.containers()
 
 

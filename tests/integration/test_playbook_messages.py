@@ -31,7 +31,7 @@ def test_a_refusal_names_the_variable_that_a_playbook_takes(deployed: Environmen
     code, printed = run(deployed, "remove")
     assert code == 2
     assert "confirm=dev" in printed
-    assert "(To a playbook: -e compose_env_confirm=dev.)" in printed
+    assert "(To a playbook: `-e compose_env_confirm=dev`)" in printed
     assert len(deployed.containers("web")) == 2
     code, printed = run(deployed, "remove", compose_env_confirm="dev")
     assert code == 0, printed
@@ -43,7 +43,7 @@ def test_a_service_that_is_off_is_named_with_its_profile(deployed: Environment) 
     assert code == 2
     assert "service test-runner has the profile tests, which is not on" in printed
     assert "-e compose_env_profiles=tests" in printed
-    code, printed = run(deployed, "deploy", compose_env_services=["test-runner"], compose_env_profiles=["tests"])
+    code, printed = run(deployed, "deploy", compose_env_services=["test-runner"], compose_env_profiles="tests")
     assert code == 0, printed
     assert deployed.containers("test-runner")
 

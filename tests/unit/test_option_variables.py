@@ -26,7 +26,7 @@ VARIABLES = {
         ("give lock_wait seconds to wait", "-e deploy_lock_wait=..."),
         ("say once project_moved_from=/srv/old if it has moved", "-e compose_env_project_moved_from=/srv/old"),
         ("(state=absent volumes=true confirm=dev)", "-e compose_env_state=absent -e compose_env_volumes=true -e comp"),
-        ("Give state_dir=/home/ann/.local/state.", "-e compose_env_state_dir=/home/ann/.local/state.)"),
+        ("Give state_dir=/home/ann/.local/state.", "-e compose_env_state_dir=/home/ann/.local/state`)"),
     ],
 )
 def test_options_are_named_as_variables(message, added):

@@ -9,7 +9,6 @@ Private to strata.compose.
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import traceback
@@ -19,7 +18,6 @@ from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._journal import DEGRADED, Journal, JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
-from ansible_collections.strata.compose.plugins.module_utils._lock_place import shared_lock
 from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
 from ansible_collections.strata.compose.plugins.module_utils._output import write_line
 from ansible_collections.strata.compose.plugins.module_utils._record import audited
@@ -69,8 +67,7 @@ def _settled_and_told(state_dir: str, project: str) -> int:
 
 def _settled(state_dir: str, project: str, redactor: Redactor) -> str:
     store = ReleaseStore(state_dir, project)
-    shared = functools.partial(shared_lock, _cli("/"), store.folder)
-    with cancellable() as cancellation, locked(store.folder, OPERATION, ACTOR, LOCK_WAIT, shared):
+    with cancellable() as cancellation, locked(store.folder, OPERATION, ACTOR, LOCK_WAIT, _cli("/")):
         journal = JournalFile(store.folder).read()
         if journal is None:
             return "was settled meanwhile."

@@ -19,7 +19,10 @@ import typing as t
 from ansible_collections.strata.compose.plugins.module_utils._engine_socket import user_name
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import make_folder
-from ansible_collections.strata.compose.plugins.module_utils._lock_place import Place, opened
+from ansible_collections.strata.compose.plugins.module_utils._lock_place import opened, shared_lock
+
+if t.TYPE_CHECKING:
+    from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 
 POLL = 0.2
 """Seconds between two tries to get the lock."""
@@ -30,19 +33,17 @@ LONGEST_TOLD = 200
 
 
 @contextlib.contextmanager
-def locked(
-    folder: str, operation: str, actor: str, wait: float, shared: t.Callable[[], Place | None]
-) -> t.Iterator[None]:
+def locked(folder: str, operation: str, actor: str, wait: float, cli: Cli | None) -> t.Iterator[None]:
     """Hold the project's lock, for which others are waited up to ``wait`` seconds.
 
-    ``shared`` tells where the lock lies that other users of the engine take too; it is asked when the first is held.
+    With ``cli``, also the one that other users of its engine take; what needs no engine goes without.
     Raises `ComposeFailure` that names the holder. The kernel frees the lock when this process ends, however it ends.
     """
     deadline, path = time.monotonic() + wait, os.path.join(folder, "lock")
     holder = {"pid": os.getpid(), "operation": operation, "actor": actor, "user": user_name(), "started": now()}
     with contextlib.ExitStack() as stack:
         stack.enter_context(_held(lambda: _opened(folder, path), path, folder, holder, deadline))
-        place = shared()
+        place = shared_lock(cli, folder) if cli else None
         if place:
             stack.enter_context(_held(lambda: opened(place), place.path, folder, holder, deadline))
         yield

@@ -11,7 +11,6 @@ changes nothing is importing. Private to strata.compose.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import typing as t
 from dataclasses import dataclass, replace
@@ -22,7 +21,6 @@ from ansible_collections.strata.compose.plugins.module_utils._errors import Comp
 from ansible_collections.strata.compose.plugins.module_utils._files import is_file, is_folder
 from ansible_collections.strata.compose.plugins.module_utils._journal import JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
-from ansible_collections.strata.compose.plugins.module_utils._lock_place import shared_lock
 from ansible_collections.strata.compose.plugins.module_utils._owner_record import OBSERVING, note_owner, require_own
 from ansible_collections.strata.compose.plugins.module_utils._records import Damage
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, secrets_of
@@ -99,8 +97,7 @@ def run(options: Options, redactor: Redactor, check: bool, diff: bool, perform: 
         return _foreseen(options, redactor, diff, perform)
     cli, store = find_by_name(options, redactor)
     actor = options["actor"] or "unknown"
-    shared = functools.partial(shared_lock, cli, store.folder)
-    with cancellable() as cancellation, locked(store.folder, options["state"], actor, options["lock_wait"], shared):
+    with cancellable() as cancellation, locked(store.folder, options["state"], actor, options["lock_wait"], cli):
         make_sound(store)
         owner = _required_own(options, cli, store)
         operation = Operation(options, redactor, check, diff, cli, store, cancellation, owner)

@@ -77,7 +77,7 @@ def constants(path: Path, tree: ast.Module) -> Iterator[Own]:
         values = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else [value]
         for each in values:
             if isinstance(each, re.Pattern) and isinstance(each.pattern, str):
-                for method in HANDED_ON.get(f"{path.stem}.{key}") or used(tree, key):
+                for method in sorted(HANDED_ON.get(f"{path.stem}.{key}") or used(tree, key)):
                     yield Own(f"{path.stem}.{key}", each, method)
 
 

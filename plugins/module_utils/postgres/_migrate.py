@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import read_file, seen
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
-from ansible_collections.strata.compose.plugins.module_utils._lock_place import shared_lock
 from ansible_collections.strata.compose.plugins.module_utils._operations import find_by_name
 from ansible_collections.strata.compose.plugins.module_utils._owner_record import note_owner, require_own
 from ansible_collections.strata.compose.plugins.module_utils._record import audited
@@ -63,8 +61,7 @@ def _migrated(options: Options, redactor: Redactor, check: bool, diff: bool) -> 
         require_own(options, cli, store)
         return _foreseen(job)
     operation = f"migrate {options['state']}"
-    shared = functools.partial(shared_lock, cli, store.folder)
-    with cancellable() as cancellation, locked(store.folder, operation, job.actor, options["lock_wait"], shared):
+    with cancellable() as cancellation, locked(store.folder, operation, job.actor, options["lock_wait"], cli):
         require_own(options, cli, store)
         return note_owner(options, cli, store, _carried_out(job, cancellation))
 

@@ -15,7 +15,6 @@ from ansible_collections.strata.compose.plugins.module_utils._backup_status impo
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, as_failure
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
-from ansible_collections.strata.compose.plugins.module_utils._lock_place import Place, shared_lock
 from ansible_collections.strata.compose.plugins.module_utils._operations import find_by_name
 from ansible_collections.strata.compose.plugins.module_utils._owner_record import (
     note_owner,
@@ -42,6 +41,7 @@ OPERATIONS = ("backup", "restore")
 
 
 WITHOUT_ENGINE = ("scheduled", "unscheduled")
+"""States that only change what this user's timer does."""
 
 
 @dataclass(frozen=True)
@@ -149,15 +149,11 @@ def _work_on(options: Options, redactor: Redactor, check: bool, operation: str, 
     with contextlib.ExitStack() as stack:
         stack.enter_context(_noting_failures(options, redactor, store, noted))
         cancellation = stack.enter_context(cancellable())
-        stack.enter_context(locked(store.folder, operation, actor, wait, lambda: _shared_lock(options, cli, store)))
+        has_engine = options.get("state") not in WITHOUT_ENGINE
+        stack.enter_context(locked(store.folder, operation, actor, wait, cli if has_engine else None))
         stack.enter_context(_timed(cli, options.get("time_limit")))
         _require_own(options, cli, store)
         yield work(cancellation)
-
-
-def _shared_lock(options: Options, cli: Cli, store: ReleaseStore) -> Place | None:
-    """What only changes the schedule of this user needs no engine."""
-    return None if options.get("state") in WITHOUT_ENGINE else shared_lock(cli, store.folder)
 
 
 @contextlib.contextmanager

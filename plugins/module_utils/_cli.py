@@ -108,21 +108,28 @@ class Cli:
         left = float("inf") if self.answers_until is None else self.answers_until - time.monotonic()
         return min(self.timeout, _engine_questions.LIMIT, max(_engine_questions.LAST_LOOK, left))
 
+    def answer(self, argv: t.Sequence[str]) -> Completed | None:
+        """What a short question for the words of a failure brings, ``None`` when it takes too long itself.
+
+        It has its own time, however late it is for the whole (see `bounded`).
+        """
+        with _ended_on_failure(self._started(argv, None, {}, PIPES)) as process:
+            return _awaited(process, argv, None, _engine_questions.SECOND_QUESTION)
+
     def silence(self) -> str:
         """What is told of the engine when it does not answer even now; empty when it does."""
         argv = ("docker", "version", "--format", "{{.Server.Version}}")
-        try:
-            self.run(argv, timeout=_engine_questions.SECOND_QUESTION, accept=None)
-        except ComposeFailure as failure:
-            return failure.message
-        return ""
+        return "" if self.answer(argv) else self._unanswered(argv, _engine_questions.SECOND_QUESTION)
+
+    def _unanswered(self, argv: t.Sequence[str], seconds: float) -> str:
+        from ansible_collections.strata.compose.plugins.module_utils._endpoint import address
+
+        return _engine_questions.unanswered(address(self), _shown(argv), seconds)
 
     def _late(self, argv: t.Sequence[str], seconds: float) -> ComposeFailure:
         """The failure of a process whose time is over."""
         if _engine_questions.is_question(argv):
-            from ansible_collections.strata.compose.plugins.module_utils._endpoint import address
-
-            message = _engine_questions.unanswered(address(self), _shown(argv), seconds)
+            message = self._unanswered(argv, seconds)
         else:
             option = "command_timeout" if seconds == self.timeout else "the timeout"
             message = f"`{_shown(argv)}` was ended after {seconds:g} s without a result. " + (
@@ -198,12 +205,10 @@ class Cli:
         self, process: subprocess.Popen[bytes], argv: t.Sequence[str], stdin: bytes | None, seconds: float
     ) -> Completed:
         """What the process leaves; raises `ComposeFailure` when it takes longer than ``seconds``."""
-        try:
-            output, errors = process.communicate(stdin, timeout=seconds)
-        except subprocess.TimeoutExpired:
-            _end(process)
-            raise self._late(argv, seconds) from None
-        return Completed(tuple(argv), process.returncode, output or b"", errors or b"")
+        completed = _awaited(process, argv, stdin, seconds)
+        if completed is None:
+            raise self._late(argv, seconds)
+        return completed
 
     def _started(
         self,
@@ -276,6 +281,18 @@ def _ended_on_failure(process: subprocess.Popen[bytes]) -> t.Iterator[subprocess
         if process.returncode is None:
             _end(process)
         raise
+
+
+def _awaited(
+    process: subprocess.Popen[bytes], argv: t.Sequence[str], stdin: bytes | None, seconds: float
+) -> Completed | None:
+    """What the process leaves; ``None`` when it took longer than ``seconds`` and was ended."""
+    try:
+        output, errors = process.communicate(stdin, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        _end(process)
+        return None
+    return Completed(tuple(argv), process.returncode, output or b"", errors or b"")
 
 
 def _sleep_until_end(process: subprocess.Popen[bytes], seconds: float) -> None:

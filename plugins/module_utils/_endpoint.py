@@ -8,7 +8,10 @@ Private to strata.compose.
 
 from __future__ import annotations
 
-from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._cli import Cli, Completed
+
+CONTEXT = ("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+"""Asks the CLI, and no engine, for the address of its current context."""
 
 
 def is_local(cli: Cli) -> bool:
@@ -16,19 +19,15 @@ def is_local(cli: Cli) -> bool:
 
     A CLI that knows no contexts, as Podman's, is local unless ``DOCKER_HOST`` says otherwise.
     """
-    host = _host(cli)
+    host = cli.environment.get("DOCKER_HOST") or _stated(cli.docker(*CONTEXT, accept=None))
     return not host or host.startswith("unix:")
 
 
 def address(cli: Cli) -> str:
     """Where the engine listens, for a message."""
-    return _host(cli) or "the CLI's own address"
+    answer = None if "DOCKER_HOST" in cli.environment else cli.answer(("docker", *CONTEXT))
+    return cli.environment.get("DOCKER_HOST") or (_stated(answer) if answer else "") or "the CLI's own address"
 
 
-def _host(cli: Cli) -> str:
-    """The address by ``DOCKER_HOST`` or by the context, for which no engine is asked; empty where none is known."""
-    host = cli.environment.get("DOCKER_HOST", "")
-    if host:
-        return host
-    answer = cli.docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}", accept=None)
+def _stated(answer: Completed) -> str:
     return answer.text.strip() if answer.rc == 0 else ""

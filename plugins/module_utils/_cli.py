@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from ansible_collections.strata.compose.plugins.module_utils import _engine_questions
 from ansible_collections.strata.compose.plugins.module_utils._allow_list import ALLOWED
+from ansible_collections.strata.compose.plugins.module_utils._asked import cannot_be_repeated, note_engine
 from ansible_collections.strata.compose.plugins.module_utils._compose_warnings import warnings_in
 from ansible_collections.strata.compose.plugins.module_utils._engine_capabilities import Capabilities
 from ansible_collections.strata.compose.plugins.module_utils._engine_socket import is_refusal, refused
@@ -34,6 +35,8 @@ PLUGIN_FOLDERS = (
 """Where the docker CLI looks for plugins on Linux, after the user's own folder (docker/cli cli-plugins/manager)."""
 
 PIPES = (subprocess.PIPE, subprocess.PIPE)
+
+LOOKS = (("docker", "ps"), ("docker", "inspect"))
 
 LONGEST_SHOWN = 200
 """Characters of a command line in a message."""
@@ -171,9 +174,17 @@ class Cli:
             if into and not isinstance(stdin, bytes):
                 _sleep_until_end(process, seconds)
             completed = self._collected(process, argv, stdin if isinstance(stdin, bytes) else None, seconds)
+        self._note(completed, stdin)
         if accept is not None and completed.rc not in accept:
             raise failure_of(completed)
         return completed
+
+    def _note(self, completed: Completed, stdin: object) -> None:
+        """Take down what only asks what is there; after all else the same answers may have another meaning."""
+        if stdin is None and completed.argv[:2] in LOOKS:
+            note_engine(completed)
+        else:
+            cannot_be_repeated()
 
     def docker_side_by_side(self, *commands: t.Sequence[str]) -> list[Completed]:
         """Run several ``docker <arguments>`` that wait for nothing of each other at once; all exit codes are accepted.
@@ -183,7 +194,10 @@ class Cli:
         argvs = [("docker", *arguments) for arguments in commands]
         with contextlib.ExitStack() as stack:
             processes = [stack.enter_context(_ended_on_failure(self._started(each, None, {}, PIPES))) for each in argvs]
-            return [self._collected(*each, None, self._limit(each[1])) for each in zip(processes, argvs)]
+            found = [self._collected(*each, None, self._limit(each[1])) for each in zip(processes, argvs)]
+        for each in found:
+            self._note(each, None)
+        return found
 
     @contextlib.contextmanager
     def bounded(self, seconds: float | None) -> t.Iterator[None]:

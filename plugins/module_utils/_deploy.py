@@ -17,9 +17,11 @@ from ansible_collections.strata.compose.plugins.module_utils._application_gate_c
     require_answers,
     with_gate_in_diff,
 )
+from ansible_collections.strata.compose.plugins.module_utils._asked import note_nothing_to_do
 from ansible_collections.strata.compose.plugins.module_utils._changes import following
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._mounts import noted
+from ansible_collections.strata.compose.plugins.module_utils._pull_policy import depend_on_time
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import Scene, scene_of
 from ansible_collections.strata.compose.plugins.module_utils._step import Step
@@ -108,6 +110,8 @@ def made_so(scene: Scene, images: tuple[Step, ...], operation: Operation) -> Res
             **_inputs(scene, operation),
         }
     if not images and not steps and _is_settled(expected):
+        if not depend_on_time(scene.release.model):
+            note_nothing_to_do()
         return {**told(scene, (), scene.last), **compared}
     acquired = _acquired(scene, images)
     with following(acquired):

@@ -22,6 +22,18 @@ HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 _noticed: list[str] = []
 
 
+class Shown(t.NamedTuple):
+    """What a module ends with, masked."""
+
+    result: dict[str, t.Any]
+    warnings: list[str]
+    parameters: dict[str, t.Any]
+    """those that were masked"""
+
+
+Keep = t.Callable[[Shown], None]
+
+
 def notice(warning: str) -> None:
     """Have the result of this run warn of what was found on the way, and was no reason to fail."""
     if warning not in _noticed:
@@ -63,18 +75,22 @@ def options_of(module: AnsibleModule) -> dict[str, t.Any]:
 
 @contextlib.contextmanager
 def told_as_module_result(
-    module: AnsibleModule, redactor: Redactor, plain: t.Collection[str] = ()
+    module: AnsibleModule, redactor: Redactor, plain: t.Collection[str] = (), keep: Keep | None = None
 ) -> t.Iterator[t.Callable[[dict[str, t.Any]], None]]:
     """Yield the function that ends the module with a result; an exception inside ends it as failed.
 
     Everything that is told passes the redactor here, and nowhere else leaves the host: the result, and the options,
     which Ansible adds to it. Left alone, Ansible would show the pending exception too, as it is. Only what ``plain``
-    names of a result is told as it is: the task has to hide it.
+    names of a result is told as it is: the task has to hide it. ``keep`` gets what is told before the module ends.
     """
 
     def tell(result: dict[str, t.Any]) -> None:
+        given = dict(module.params)
         told = {**_masked(module, result, redactor), **{key: result[key] for key in plain if key in result}}
-        _warn(module, told.pop("warnings", ()), redactor)
+        warnings = _warned(told.pop("warnings", ()), redactor)
+        if keep:
+            keep(Shown(told, warnings, {name: told for name, told in module.params.items() if told != given[name]}))
+        _warn(module, warnings)
         module.exit_json(**told)
 
     try:
@@ -85,12 +101,17 @@ def told_as_module_result(
     except Exception as error:
         told = _unforeseen(error)
     masked = _masked(module, told, redactor)
-    _warn(module, (), redactor)
+    _warn(module, _warned((), redactor))
     module.fail_json(**{"exception": None, **masked})
 
 
-def _warn(module: AnsibleModule, warnings: t.Iterable[str], redactor: Redactor) -> None:
-    for warning in dict.fromkeys((*warnings, *map(str, redactor.mask(list(_noticed))), *redactor.warnings())):
+def _warned(warnings: t.Iterable[str], redactor: Redactor) -> list[str]:
+    """All that the result is to warn of, each once."""
+    return list(dict.fromkeys((*warnings, *map(str, redactor.mask(list(_noticed))), *redactor.warnings())))
+
+
+def _warn(module: AnsibleModule, warnings: t.Iterable[str]) -> None:
+    for warning in warnings:
         module.warn(warning)
 
 

@@ -14,6 +14,7 @@ import os
 import stat
 import typing as t
 
+from ansible_collections.strata.compose.plugins.module_utils._asked import cannot_be_repeated, question
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._folders import open_folder, open_to_read, private
 
@@ -35,6 +36,7 @@ _overlays: list[Overlay] = []
 @contextlib.contextmanager
 def laid_over(overlay: Overlay) -> t.Iterator[None]:
     """Have everything below the project directory read from the overlay."""
+    cannot_be_repeated()
     _overlays.append(overlay)
     try:
         yield
@@ -58,22 +60,27 @@ def seen(path: str) -> str:
     return path
 
 
+@question
 def is_file(path: str) -> bool:
     return os.path.isfile(seen(path))
 
 
+@question
 def is_folder(path: str) -> bool:
     return os.path.isdir(seen(path))
 
 
+@question
 def exists(path: str) -> bool:
     return os.path.exists(seen(path))
 
 
+@question
 def size(path: str) -> int:
     return os.path.getsize(seen(path))
 
 
+@question
 def real_path(path: str) -> str:
     """The path without symbolic links, as it is on the host or will be there."""
     found = os.path.realpath(seen(path))
@@ -85,6 +92,30 @@ def real_path(path: str) -> str:
     return found
 
 
+@question
+def names_in(path: str) -> tuple[str, ...]:
+    """The names of the files in a folder that may not be there."""
+    place = seen(path)
+    return tuple(sorted(each.name for each in os.scandir(place) if each.is_file())) if os.path.isdir(place) else ()
+
+
+@question
+def owner(path: str) -> int:
+    """The user that a file or folder belongs to."""
+    return os.stat(seen(path)).st_uid
+
+
+@question
+def identity_of_folder(path: str) -> str | None:
+    """Device and inode of a folder, ``None`` when there is no such folder."""
+    place = seen(path)
+    if not os.path.isdir(place):
+        return None
+    found = os.stat(place)
+    return f"{found.st_dev}:{found.st_ino}"
+
+
+@question
 def identity_of_file(path: str) -> str | None:
     """Device and inode of a regular file, ``None`` when there is no such file, empty when it is still to come."""
     place = seen(path)
@@ -123,6 +154,7 @@ def make_folder(path: str) -> None:
             pass
 
 
+@question
 def read_file(path: str) -> bytes | None:
     """The content of a regular file, ``None`` when there is no such file; one that could wait for ever is refused."""
     try:
@@ -150,6 +182,7 @@ def _content(handle: int, path: str) -> bytes | None:
         raise ComposeFailure(f"{path} cannot be read: {error.strerror}.") from error
 
 
+@question
 def digest(path: str) -> str | None:
     """The SHA-256 of a regular file's content, ``None`` when there is no such file."""
     place = seen(path)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._current import Current, CurrentFile
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, notice
-from ansible_collections.strata.compose.plugins.module_utils._files import is_file, is_folder
+from ansible_collections.strata.compose.plugins.module_utils._files import exists, is_file, is_folder
 from ansible_collections.strata.compose.plugins.module_utils._journal import JournalFile
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
 from ansible_collections.strata.compose.plugins.module_utils._owner_record import OBSERVING, note_owner, require_own
@@ -185,7 +185,7 @@ def _settled(operation: Operation) -> Result:
 
 def _closed(operation: Operation) -> None:
     """Close the journal of what this operation has put an end to."""
-    if os.path.exists(JournalFile(operation.store.folder).path):
+    if exists(JournalFile(operation.store.folder).path):
         from ansible_collections.strata.compose.plugins.module_utils._recovery import close_after
 
         close_after(operation)
@@ -194,7 +194,7 @@ def _closed(operation: Operation) -> None:
 def _journal(operation: Operation) -> Journal | None:
     """The journal. What a switch of which nobody knows any more has left half made is removed."""
     file = JournalFile(operation.store.folder)
-    was_there = os.path.exists(file.path)
+    was_there = exists(file.path)
     found = file.found()
     if isinstance(found, Damage) and found.is_newer and operation.options["state"] in ("stopped", "absent"):
         notice(f"{found}. What it tells of is left as it is.")

@@ -16,7 +16,7 @@ import typing as t
 from ansible_collections.strata.compose.plugins.module_utils import _records
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, notice
-from ansible_collections.strata.compose.plugins.module_utils._files import is_file
+from ansible_collections.strata.compose.plugins.module_utils._files import identity_of_folder, is_file
 from ansible_collections.strata.compose.plugins.module_utils._ownership import (
     Claim,
     Owner,
@@ -148,7 +148,8 @@ def _require(request: Request, claim: Claim, options: Options) -> None:
 
 def _is_same(one: str, other: str) -> bool:
     """Whether two folders are one: Compose follows links in the folder that a shell is in, and Ansible does not."""
-    return os.path.isdir(one) and os.path.isdir(other) and os.path.samefile(one, other)
+    found = identity_of_folder(one)
+    return found is not None and found == identity_of_folder(other)
 
 
 def owner_path(folder: str) -> str:

@@ -45,6 +45,11 @@ def build_rule(service: t.Mapping[str, t.Any], option: str) -> str:
     return ALWAYS if is_each_time else option
 
 
+def depend_on_time(model: t.Mapping[str, t.Any]) -> bool:
+    """Whether some service of a model is pulled when its image has become old."""
+    return any(_period(str(each.get("pull_policy"))) is not None for each in (model.get("services") or {}).values())
+
+
 def reason_to_get_again(service: t.Mapping[str, t.Any], name: str, option: str) -> str:
     """Why an image that is here is got again; ``name`` is that of the option, build or pull."""
     if option == ALLOWED:

@@ -23,7 +23,13 @@ import typing as t
 from dataclasses import dataclass, fields
 
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
-from ansible_collections.strata.compose.plugins.module_utils._files import overwrite_file, read_file, replace_file
+from ansible_collections.strata.compose.plugins.module_utils._files import (
+    is_folder,
+    overwrite_file,
+    owner,
+    read_file,
+    replace_file,
+)
 
 FORMAT = 2
 """Grows with every change of what records hold. Number 1 was that of ``owner.json`` alone, without a digest."""
@@ -116,9 +122,9 @@ def read_record(path: str) -> Record | Damage | None:
     """A record as it is, ``None`` when there is no such file."""
     text = read_file(path)
     if text is None:
-        return Damage(path, "is a folder") if os.path.isdir(path) else None
-    if (owner := os.stat(path).st_uid) not in (0, os.geteuid()):
-        return Damage(path, f"belongs to user {owner}, who can have changed it")
+        return Damage(path, "is a folder") if is_folder(path) else None
+    if (user := owner(path)) not in (0, os.geteuid()):
+        return Damage(path, f"belongs to user {user}, who can have changed it")
     found = proven(text)
     return Damage(path, found) if isinstance(found, str) else found
 

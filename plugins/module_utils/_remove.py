@@ -19,6 +19,7 @@ from ansible_collections.strata.compose.plugins.module_utils._operate import (
 )
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import observe
 from ansible_collections.strata.compose.plugins.module_utils._stop import accept_gone, stop_in_order
+from ansible_collections.strata.compose.plugins.module_utils._unchanged import forget
 
 if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
@@ -92,6 +93,7 @@ def _forget(operation: Operation, removal: Removal | None) -> None:
         # What a switch that was cut off had left is gone with the rest.
         JournalFile(store.folder).close()
         store.retire()
+        forget(operation.options)
         _forget_volumes(store.folder, removal.names("volume"))
         return
     store.forget_containers(services)

@@ -21,8 +21,8 @@ from ansible_collections.strata.compose.plugins.module_utils._files import (
     is_file,
     is_folder,
     mirror,
+    names_in,
     read_file,
-    seen,
     size,
 )
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
@@ -121,7 +121,7 @@ def _require_environment(options: t.Mapping[str, t.Any], identity: Identity) -> 
     candidates = _project.env_file_candidates(directory, wanted, is_file)
     if own or (candidates and _is_own(candidates[:1], wanted)):
         return
-    names = {each: _names_in(os.path.join(directory, each)) for each in ("", *_project.FOLDERS, "environments")}
+    names = {each: names_in(os.path.join(directory, each)) for each in ("", *_project.FOLDERS, "environments")}
     others = _environments.environments_of(names, wanted)
     if others:
         raise _environments.unknown_environment(directory, wanted, others)
@@ -130,11 +130,6 @@ def _require_environment(options: t.Mapping[str, t.Any], identity: Identity) -> 
             f"layers_of={lender}: environment {lender} has neither a layer nor an env file of its own in {directory}. "
             f"Leave layers_of out to use the Compose files that are for all. Nothing was changed."
         )
-
-
-def _names_in(folder: str) -> list[str]:
-    """The files in a folder that may not be there."""
-    return [each.name for each in os.scandir(seen(folder)) if each.is_file()] if is_folder(folder) else []
 
 
 def name_of(options: t.Mapping[str, t.Any], variables: t.Mapping[str, str]) -> str:

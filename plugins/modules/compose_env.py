@@ -439,18 +439,31 @@ rc:
   type: int
 """
 
+import typing as t
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.strata.compose.plugins.module_utils._errors import options_of, told_as_module_result
-from ansible_collections.strata.compose.plugins.module_utils._operations import run
-from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+from ansible_collections.strata.compose.plugins.module_utils._errors import options_of
 from ansible_collections.strata.compose.plugins.module_utils._spec import COMPOSE_ENV
-from ansible_collections.strata.compose.plugins.module_utils._states import performer
+from ansible_collections.strata.compose.plugins.module_utils._unchanged import exit_if_unchanged
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=COMPOSE_ENV, supports_check_mode=True)
-    options, redactor = options_of(module), Redactor()
-    with told_as_module_result(module, redactor) as tell:
+    options = options_of(module)
+    exit_if_unchanged(module, options)
+    _perform(module, options)
+
+
+def _perform(module: AnsibleModule, options: dict[str, t.Any]) -> None:
+    # Imported here, for a run that changes nothing has ended by now, and half of its time would be this.
+    from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
+    from ansible_collections.strata.compose.plugins.module_utils._operations import run
+    from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
+    from ansible_collections.strata.compose.plugins.module_utils._states import performer
+    from ansible_collections.strata.compose.plugins.module_utils._unchanged import keeping
+
+    redactor = Redactor()
+    with told_as_module_result(module, redactor, keep=keeping(options, module._diff)) as tell:
         tell(run(options, redactor, module.check_mode, module._diff, performer(options["state"])))
 
 

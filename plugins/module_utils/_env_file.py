@@ -24,7 +24,11 @@ from ansible_collections.strata.compose.plugins.module_utils._file_state import 
 from ansible_collections.strata.compose.plugins.module_utils._files import is_folder, read_file, seen
 from ansible_collections.strata.compose.plugins.module_utils._folders import Folder, place_of
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, fingerprint, secrets_of
-from ansible_collections.strata.compose.plugins.module_utils._secret_files import SecretFiles, place_secret_files
+from ansible_collections.strata.compose.plugins.module_utils._secret_files import (
+    SecretFiles,
+    place_secret_files,
+    remove_secret_files,
+)
 
 MODE = 0o600
 EXAMPLE = ".env.example"
@@ -63,13 +67,15 @@ class Wish:
 
 def place_all(params: t.Mapping[str, t.Any], redactor: Redactor, check: bool, diff: bool) -> dict[str, t.Any]:
     """Place the env file and the secret files, as far as the task gives them."""
-    if params["variables"] is None and params["secrets"] is None:
+    if params["variables"] is None and params["secrets"] is None and params["secrets_state"] == "present":
         raise ComposeFailure(
             "There is nothing to write: give variables, secrets, or both to this task, or set "
             "compose_env_file_variables or compose_env_file_secrets in the inventory."
         )
     secrets = _secret_files(params, redactor)
     results = []
+    if params["secrets_state"] == "absent":
+        results.append(remove_secret_files(params, check))
     if params["variables"] is not None:
         results.append(place(params, Wish.from_params(params), redactor, check, diff))
     if secrets:
@@ -82,7 +88,7 @@ def place_all(params: t.Mapping[str, t.Any], redactor: Redactor, check: bool, di
 
 
 def _secret_files(params: t.Mapping[str, t.Any], redactor: Redactor) -> SecretFiles | None:
-    if not params["secrets"]:
+    if not params["secrets"] or params["secrets_state"] == "absent":
         return None
     redactor.learn({content: name for name, content in params["secrets"].items() if isinstance(content, str)})
     return SecretFiles.from_params(params)

@@ -227,6 +227,8 @@ COMPOSE_ENV_FILE: Spec = {
     "variables": {"type": "dict", "no_log": True},
     "secrets": {"type": "dict", "no_log": True},
     "secrets_folder": {"type": "path", "default": "secrets", "no_log": False},
+    "secrets_in_memory": {"type": "bool", "default": False, "no_log": False},
+    "secrets_state": {"type": "str", "choices": ["present", "absent"], "default": "present", "no_log": False},
     "secrets_mode": {"type": "str", "default": "0400", "no_log": False},
     "secrets_owner": {"type": "str", "no_log": False},
     "example": {"type": "path"},

@@ -102,6 +102,25 @@ options:
       - Give an absolute path for files that are to be kept elsewhere, such as in memory.
     type: path
     default: secrets
+  secrets_in_memory:
+    description:
+      - Keep the secret files in memory, so that no disk and no backup holds them. After a reboot they are gone until
+        they are written again, and containers that mount them do not come up until then.
+      - They are in a folder of the project with mode 0700, in C(/run/strata) for root and in C(/run/user/<uid>/strata)
+        for other users, or in C(/dev/shm/strata-<uid>) where the former is no C(tmpfs). O(secrets_folder) becomes a
+        link to it.
+      - An O(secrets_folder) with files that O(secrets) does not name is an error, for it becomes a link.
+      - Set it to V(false) again, and the next run brings the files back to the disk. Either way nothing is recreated.
+    type: bool
+    default: false
+  secrets_state:
+    description:
+      - Set it to V(absent) for a project that leaves the host. It removes O(secrets_folder) with all that is in it, or
+        the link, and what the project has in memory. Removing the project directory alone would leave that.
+      - A folder that is not below O(project_dir) is not removed.
+    type: str
+    choices: [present, absent]
+    default: present
   secrets_mode:
     description:
       - Mode of the secret files, as octal digits in quotes. Compose mounts them as they are, so the user of the
@@ -149,6 +168,20 @@ EXAMPLES = r"""
     environment: prod
     secrets:
       signing.key: from the vault
+
+- name: Keep it in memory instead
+  strata.compose.compose_env_file:
+    project_dir: /tmp/shop
+    environment: prod
+    secrets:
+      signing.key: from the vault
+    secrets_in_memory: true
+
+- name: Remove it from memory and disk
+  strata.compose.compose_env_file:
+    project_dir: /tmp/shop
+    environment: prod
+    secrets_state: absent
 """
 
 RETURN = r"""

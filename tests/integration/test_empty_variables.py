@@ -54,7 +54,6 @@ PLAYBOOKS = {
 EMPTY = (of_modules() | of_roles() | PLAYBOOKS) - {
     "compose_env_project_dir",
     "compose_env_environment",
-    "env_file_check",
 }
 
 
@@ -153,7 +152,7 @@ def test_every_variable_of_the_playbooks_is_among_them() -> None:
     named = {
         name for text in texts for name in re.findall(r"\{\{[^}]*\}\}|when: .*", text) for name in NAMED.findall(name)
     }
-    assert named & of_roles() <= EMPTY | {"compose_env_project_dir", "compose_env_environment", "env_file_check"}
+    assert named & of_roles() <= EMPTY | {"compose_env_project_dir", "compose_env_environment"}
     surveyed = {name for name in named if any(f"{name} | default(" in text for text in texts)}
     assert {name for name in surveyed if not NO_SURVEY.match(name)} <= EMPTY | MADE
 

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -27,7 +28,12 @@ from ansible_collections.strata.compose.plugins.module_utils._env_file import pl
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._files import digest, read_file, replace_file
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor, fingerprint
-from ansible_collections.strata.compose.plugins.module_utils._secret_files import SecretFiles, place_secret_files
+from ansible_collections.strata.compose.plugins.module_utils._secret_files import (
+    SecretFiles,
+    place_secret_files,
+    remove_secret_files,
+)
+from ansible_collections.strata.compose.plugins.module_utils._secret_memory import make_own, own_folders
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backup_folder import BackupFolder
 from ansible_collections.strata.compose.plugins.module_utils.postgres._backups import Backup
 
@@ -102,10 +108,19 @@ def env_file(project: Path, **options: Any) -> dict[str, Any]:
     return placed(EnvFile.from_params(params), Redactor(), False, True)
 
 
-def secret_files(project: Path, content: str = "Hidden") -> dict[str, Any]:
+def secret_files(project: Path, content: str = "Hidden", in_memory: bool = False) -> dict[str, Any]:
     options = {"secrets_folder": "secrets", "secrets_mode": "0400", "secrets_owner": None}
-    params = {"project_dir": str(project), "secrets": {"app.conf": content, "new": content}, **options}
+    contents = {"app.conf": content, "new": content}
+    params = {"project_dir": str(project), "secrets": contents, "secrets_in_memory": in_memory, **options}
     return place_secret_files(SecretFiles.from_params(params), False, True)
+
+
+def no_secret_files(project: Path) -> dict[str, Any]:
+    return remove_secret_files({"project_dir": str(project), "secrets_folder": "secrets"}, False)
+
+
+def in_memory(project: Path) -> list[Path]:
+    return [Path(each) for each in own_folders(str(project), os.geteuid()) if os.path.lexists(each)]
 
 
 def files(project: Path, contents: dict[str, bytes], **options: Any) -> dict[str, Any]:
@@ -247,6 +262,70 @@ def test_no_race_leads_secret_files_elsewhere(project: Path, victim: Path) -> No
                 secret_files(project, str(number))
             assert seen(victim) == before
             assert victim.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("swapped", ["secrets", ""])
+def test_no_race_removes_or_links_secret_files_elsewhere(tmp_path: Path, project: Path, swapped: str) -> None:
+    """Files in memory: `secrets` becomes a link and goes again, and the stranger owns all of the way to it."""
+    home = of_stranger(tmp_path / "home")
+    project = project.rename(home / "shop")
+    victim = home / "victim"
+    (victim / "secrets").mkdir(parents=True)
+    for name in ("app.conf", "new"):
+        (victim / "secrets" / name).write_text("of root")
+    of_stranger(project / "secrets")
+    target = victim / "secrets" if swapped else victim
+    try:
+        with swapping(project / swapped, target):
+            for number in tries():
+                with contextlib.suppress(ComposeFailure, OSError):
+                    secret_files(project, str(number), in_memory=True)
+                with contextlib.suppress(ComposeFailure, OSError):
+                    no_secret_files(project)
+                found = {each.name: each.read_text() for each in (victim / "secrets").iterdir()}
+                assert found == {"app.conf": "of root", "new": "of root"}
+                assert not (victim / "secrets").is_symlink()
+    finally:
+        for each in in_memory(project):
+            shutil.rmtree(each)
+
+
+def test_secret_files_go_to_memory_and_back(project: Path) -> None:
+    secret_files(project)
+    assert secret_files(project, in_memory=True)["secrets_written"] == ["app.conf", "new"]
+    (folder,) = in_memory(project)
+    assert (project / "secrets").readlink() == folder
+    assert not secret_files(project, in_memory=True)["changed"]
+    assert secret_files(project)["changed"]
+    assert in_memory(project) == []
+    assert (project / "secrets" / "new").read_text() == "Hidden"
+    secret_files(project, in_memory=True)
+    assert no_secret_files(project)["changed"]
+    assert not no_secret_files(project)["changed"]
+    assert in_memory(project) == []
+    assert not os.path.lexists(project / "secrets")
+
+
+@pytest.mark.parametrize("theirs", ["strata-0", "strata-0/shop"])
+def test_a_folder_in_memory_that_a_stranger_has_made_gets_no_secret(tmp_path: Path, theirs: str) -> None:
+    if "/" in theirs:
+        (tmp_path / "strata-0").mkdir(0o700)
+    of_stranger(tmp_path / theirs)
+    with pytest.raises(ComposeFailure, match=f"{theirs} belongs to user {STRANGER}"):
+        make_own(str(tmp_path / "strata-0" / "shop"))
+
+
+def test_a_link_in_memory_that_a_stranger_has_made_is_not_followed(tmp_path: Path, victim: Path) -> None:
+    of_stranger(tmp_path / "strata-0", victim)
+    with pytest.raises(ComposeFailure, match="strata-0 is not followed"):
+        make_own(str(tmp_path / "strata-0" / "shop"))
+    assert not (victim / "shop").exists()
+
+
+def test_only_a_folder_of_the_project_is_removed(project: Path, victim: Path) -> None:
+    with pytest.raises(ComposeFailure, match="is not below project_dir"):
+        remove_secret_files({"project_dir": str(project), "secrets_folder": str(victim)}, False)
+    assert seen(victim)
 
 
 def test_no_race_at_a_secret_file_itself(project: Path, victim: Path) -> None:

@@ -13,6 +13,7 @@ import secrets
 import shutil
 import string
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -51,9 +52,14 @@ def shop(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def remove(shop: Environment) -> None:
-    for each in (shop.folder, shop.state_dir, shop.folder.parent / "backups"):
+    for each in (shop.folder, shop.state_dir, shop.folder.parent / "backups", source_of(shop)):
         shutil.rmtree(each, ignore_errors=True)
     shop.clean_up()
+
+
+def source_of(shop: Environment) -> Path:
+    """What compose_files brings from the controller."""
+    return shop.folder.parent / "source"
 
 
 def write(shop: Environment) -> None:
@@ -66,11 +72,14 @@ def write(shop: Environment) -> None:
     shop.write("compose.yml", {"services": {"postgres": database, "web": web, "seed": seed}})
     shop.write("migrations/001_users.sql", "CREATE TABLE a (id int);\n")
     shop.write("broken/compose.yml", {"services": {"web": {**web, "command": ["sh", "-c", "echo 1 postgres; exit 1"]}}})
+    shutil.copytree(shop.folder, source_of(shop))
+    (source_of(shop) / "postgres").write_text("a\n")
 
 
 def short(shop: Environment, password: str) -> Iterator[tuple[str, Outcome]]:
     """A representative of each module."""
     write(shop)
+    yield "files", bring(shop)
     yield "env file", env_file(shop, password)
     yield "init", shop.run("compose_init")
     yield "deploy", shop.run(wait_timeout=60)
@@ -85,6 +94,9 @@ def short(shop: Environment, password: str) -> Iterator[tuple[str, Outcome]]:
 def whole(shop: Environment, password: str) -> Iterator[tuple[str, Outcome]]:
     """The life of an environment, with all that goes wrong in it."""
     write(shop)
+    yield "foresee files", bring(shop, "--check", "--diff")
+    yield "files", bring(shop, "--diff")
+    yield "files again", bring(shop)
     yield "foresee the env file", env_file(shop, password, "--check", "--diff")
     yield "env file", env_file(shop, password)
     yield "foresee init", shop.run("compose_init", "--check")
@@ -128,6 +140,10 @@ def executed(shop: Environment) -> Iterator[tuple[str, Outcome]]:
         yield f"execute {name}", shop.run("compose_exec", service="web", argv=argv)
     yield "execute once", shop.run("compose_exec", service="web", argv=["env"], one_off=True, env={"A": "1"})
     yield "execute for none", shop.run("compose_exec", service="none", argv=["env"])
+
+
+def bring(shop: Environment, *flags: str) -> Outcome:
+    return shop.run("compose_files", *flags, src=str(source_of(shop)), environment=None)
 
 
 def env_file(shop: Environment, password: str, *flags: str, level: str = "info") -> Outcome:

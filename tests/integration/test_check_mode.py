@@ -120,3 +120,29 @@ def test_deployment_shows_the_same_diff_as_its_plan(pending: Environment) -> Non
     deployed = pending.adhoc("compose_env", "--diff").printed.partition("localhost |")[0]
     assert "plan: remove old" in planned
     assert planned == deployed
+
+
+def test_plan_after_a_failed_release_is_what_is_then_done(environment: Environment) -> None:
+    """Whether the failed release is tried again, given up, or mended."""
+
+    def layers(command: str, level: str) -> dict[str, object]:
+        web = service(command=["sh", "-c", command], environment={"LEVEL": level})
+        return {"services": {"web": web, "idle": service(), "job": service(environment={"LEVEL": level})}}
+
+    environment.write("compose.yml", layers("sleep 3600", "1"))
+    environment.deploy()
+    served = environment.ids()
+    environment.write("compose.yml", layers("exit 3", "2"))
+    failed = environment.run()
+    assert failed.result["state"] == "rolled_back"
+    assert environment.plan().actions == {("web", "recreate"), ("job", "recreate")}
+    again = environment.run()
+    assert again.result["state"] == "rolled_back"
+    assert again.actions == {("web", "recreate"), ("job", "recreate")}
+    environment.write("compose.yml", layers("sleep 3600", "1"))
+    assert environment.plan().actions == environment.deploy().actions == set()
+    assert environment.ids()["idle"] == served["idle"]
+    environment.write("compose.yml", layers("sleep 3601", "2"))
+    planned = environment.plan()
+    assert planned.actions == environment.deploy().actions == {("web", "recreate"), ("job", "recreate")}
+    assert environment.variable("web", "LEVEL") == "2"

@@ -51,6 +51,7 @@ PLAYBOOKS = {
     "clone_masking",
     "clone_assertions",
 }
+OF_PLAYBOOKS = {path.stem for path in (REPOSITORY / "playbooks").glob("*.yml")}
 EMPTY = (of_modules() | of_roles() | PLAYBOOKS) - {
     "compose_env_project_dir",
     "compose_env_environment",
@@ -87,7 +88,20 @@ def answers(environment: Environment, **given: Any) -> str:
     [
         ("logs", "exec", "remove"),
         pytest.param(
-            ("ps", "top", "releases", "build", "init", "restart", "stop", "start", "rollback", "unlock", "down"),
+            (
+                "ps",
+                "top",
+                "releases",
+                "build",
+                "pull",
+                "init",
+                "restart",
+                "stop",
+                "start",
+                "rollback",
+                "unlock",
+                "down",
+            ),
             marks=pytest.mark.thorough,
         ),
     ],
@@ -99,7 +113,8 @@ def test_other_playbooks_take_empty_answers_for_none(environment: Environment, p
         "remove": {"compose_env_confirm": "dev"},
     }
     for level in ("info", "debug"):
-        environment.write("compose.yml", {"services": {"web": service(environment={"LEVEL": level})}})
+        web = service(environment={"LEVEL": level}, pull_policy="never")
+        environment.write("compose.yml", {"services": {"web": web}})
         environment.deploy()
     for playbook in playbooks:
         done = ansible_playbook(f"playbooks/{playbook}.yml", "-e", answers(environment, **given.get(playbook, {})))
@@ -121,14 +136,20 @@ def test_playbooks_of_databases_take_empty_answers_for_none(environment: Environ
     other = Environment(environment.folder, environment.state_dir, environment.engine, "staging")
     for each in (environment, other):
         each.write("compose.yml", {"services": {"postgres": postgres(tmpfs=["/var/lib/postgresql/data"])}})
-    environment.write("migrations/001_a.sql", "CREATE TABLE a (id int);\n")
+    migration = "-- migrate:up\nCREATE TABLE a (id int);\n-- migrate:down\nDROP TABLE a;\n"
+    environment.write("migrations/001_a.sql", migration)
+    needed = {
+        "migrate_down": {"postgres_migrate_confirm": "dev"},
+        "restore": {"postgres_restore_confirm": "dev", "postgres_restore_replace": "true"},
+    }
     common = {"postgres_database": "shop", "postgres_backup_dir": str(tmp_path / "backups")}
     try:
         for each in (environment, other):
             each.deploy(wait_timeout=60)
             assert not process("postgres_env", each.options("postgres_env", {"database": "shop"})).failed
-        for playbook in ("migrate", "backup"):
-            done = ansible_playbook(f"playbooks/{playbook}.yml", "-e", answers(environment, **common))
+        for playbook in ("psql", "migrate", "backup", "verify_backups", "restore", "migrate_down"):
+            given = {**common, **needed.get(playbook, {})}
+            done = ansible_playbook(f"playbooks/{playbook}.yml", "-e", answers(environment, **given))
             assert done.returncode == 0, f"{playbook}: {done.stdout}{done.stderr}"
         done = clone(environment, other, tmp_path, common)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -145,6 +166,15 @@ def clone(source: Environment, target: Environment, folder: Path, common: dict[s
     given = json.loads(answers(source, **common, clone_from=source.name, clone_into=target.name))
     del given["compose_env_environment"]
     return ansible_playbook("-i", inventory, "playbooks/clone.yml", "-e", json.dumps(given))
+
+
+def test_every_playbook_is_among_them() -> None:
+    text = Path(__file__).read_text()
+    assert {
+        each
+        for each in OF_PLAYBOOKS
+        if f'"{each}"' not in text and f"/{each}.yml" not in text and each not in text.split()
+    } == set()
 
 
 def test_every_variable_of_the_playbooks_is_among_them() -> None:

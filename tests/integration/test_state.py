@@ -66,7 +66,11 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     for each in (emptied, cut, garbage, bare, other_type, unknown_field, newer, other_owner, gone)
     if each is not other_owner or os.geteuid() == 0
 }
+UNCHANGED = "the last result"
+"""Beside the project's folder: what the last deployment that had nothing to do has kept."""
 FILES = (
+    UNCHANGED,
+    "engine.json",
     "current",
     "owner.json",
     "init.json",
@@ -166,6 +170,9 @@ def write_journal(state: Path) -> None:
 
 def damage(deployed: Deployed, file: str, how: str) -> None:
     path = deployed.state / file
+    if file == UNCHANGED:
+        deployed.environment.deploy()
+        (path,) = (deployed.environment.state_dir / ".unchanged").iterdir()
     if file == "journal.json":
         write_journal(deployed.state)
     DAMAGES[how](path)
@@ -220,6 +227,11 @@ def try_cell(deployed: Deployed, file: str, how: str, name: str) -> None:
 
 
 SAMPLE = [
+    (UNCHANGED, "cut", "present"),
+    (UNCHANGED, "unknown_field", "present"),
+    (UNCHANGED, "newer", "restarted"),
+    ("engine.json", "unknown_field", "present"),
+    ("engine.json", "garbage", "stopped"),
     ("current", "emptied", "present"),
     ("current", "gone", "rolled_back"),
     ("init.json", "gone", "init"),

@@ -58,6 +58,7 @@ class Bad:
     """further keys of the layer, of the good and of the bad release"""
 
 
+MEMORY = {"type": "tmpfs", "device": "tmpfs"}
 BAD = {
     "image does not exist": Bad({"image": "127.0.0.1:1/none:1"}, ("127.0.0.1:1/none:1", "refused"), is_touched=False),
     "command does not exist": Bad({"command": ["no-such-program"], "init": False}, ("no-such-program",)),
@@ -77,7 +78,7 @@ BAD = {
         ("volume", "data"),
         before=VOLUME,
         is_touched=False,
-        top=({"volumes": {"data": {}}}, {"volumes": {"data": {"labels": {"tier": "2"}}}}),
+        top=({"volumes": {"data": {}}}, {"volumes": {"data": {"driver_opts": MEMORY}}}),
     ),
 }
 

@@ -34,7 +34,7 @@ from ansible_collections.strata.compose.plugins.module_utils.engines import comp
 State = t.Mapping[str, t.Any]
 """What the engine tells of the state of a step's container, and as ``Image`` the id of its image."""
 
-STANDING = ("exited", "dead", "created")
+STANDING = ("exited", "dead", "removing", "created")
 
 
 @dataclass

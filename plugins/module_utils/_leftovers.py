@@ -6,9 +6,18 @@
 from __future__ import annotations
 
 import re
+import time
+import typing as t
 
 from ansible_collections.strata.compose.plugins.module_utils._cli import Cli
+from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import LABEL
+from ansible_collections.strata.compose.plugins.module_utils._stop import accept_gone
+
+GONE_WITHIN = 30.0
+"""Seconds that the engine may need to remove a container."""
+
+POLL = 0.2
 
 LEFTOVER = re.compile(r"[0-9a-f]{12}_")
 
@@ -20,6 +29,25 @@ def remove_leftovers(project: str, cli: Cli) -> None:
     ids = [line.split()[0] for line in listed.splitlines() if _is_leftover(line.split()[1], project)]
     if ids:
         cli.docker("rm", "--force", *ids)
+
+
+def remove_for_good(ids: t.Collection[str], cli: Cli) -> None:
+    """Remove containers whose removal was cut off, and wait for those whose removal is still under way.
+
+    Raises `ComposeFailure` for what the engine cannot remove.
+    """
+    if not ids:
+        return
+    accept_gone(["rm", "--force", *ids], cli)
+    deadline = time.monotonic() + GONE_WITHIN
+    while left := sorted({*ids} & {*cli.docker("ps", "-aq", "--no-trunc").text.split()}):
+        if time.monotonic() > deadline:
+            names = ", ".join(each[:12] for each in left)
+            raise ComposeFailure(
+                f"the engine has been removing container {names} for {GONE_WITHIN:g} s and more: look at its log "
+                f"(`journalctl -u docker`), restart it, and run the operation again."
+            )
+        time.sleep(POLL)
 
 
 def _is_leftover(name: str, project: str) -> bool:

@@ -111,7 +111,8 @@ def selected(operation: Operation) -> Snapshot:
 
 def _require_containers(before: Snapshot, release: Release, services: t.Collection[str] | None) -> None:
     names = [name for name, part in release.parts.items() if part.replicas and (services is None or name in services)]
-    missing = sorted(name for name in names if not before.of(name) and not is_past(release, name))
+    there = {each.service for each in before.containers if not each.is_half_removed}
+    missing = sorted(name for name in names if name not in there and not is_past(release, name))
     if missing:
         raise ComposeFailure(
             f"there is no container to start for service {', '.join(missing)}: state=present creates it. "

@@ -240,7 +240,8 @@ def plan_start(release: Release, existing: Snapshot, selected: t.Collection[str]
     names = in_start_order(release.model)
     for name in [each for each in names if selected is None or each in selected]:
         made = release.made.get(name)
-        live = [each for each in existing.of(name) if not is_done(release.model, each, made)]
+        sound = [each for each in existing.of(name) if not each.is_half_removed]
+        live = [each for each in sound if not is_done(release.model, each, made)]
         steps += list(awakenings(name, live))
     followers = Following(release, existing, release.made, selected=selected).steps(steps, may_recreate=False)
     return tuple(_in_order(steps + followers, names))

@@ -31,14 +31,21 @@ if t.TYPE_CHECKING:
     from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container, Snapshot
 
 
+HALF_REMOVED = "its removal was cut off, and the engine does not start it again"
+
+
 def steps_of_service(
     wanted: Release, name: str, running: Snapshot, made: Made | None, policy: Policy
 ) -> t.Iterator[Step]:
     part, existing = wanted.parts[name], running.of(name)
+    sound = tuple(each for each in existing if not each.is_half_removed)
     rule = policy.recreation_of(name)
+    past = _past(wanted, name, running, made, sound) if rule != "always" else 0
     reason = _reason_to_recreate(part, existing, made, running, rule) if existing and part.replicas else ""
     if not reason and rule != "never":
         reason = reason_of_networks(wanted, name, _live(wanted, existing[: part.replicas], made), running)
+    if not reason and len(sound) < len(existing) and len(sound) + past < part.replicas:
+        reason = HALF_REMOVED
     if rule != "always" and (reason or not existing) and is_done_in(wanted, name, running, wanted.made.get(name)):
         yield from _removal(name, f"had completed in release {wanted.number}", existing)
     elif part.replicas == 0:
@@ -46,9 +53,9 @@ def steps_of_service(
     elif reason:
         yield Step(name, RECREATE, reason, tuple(each.id for each in existing))
     else:
-        past = _past(wanted, name, running, made) if rule != "always" else 0
-        yield from _in_number(name, part, existing, past)
-        yield from _repairs(wanted, name, existing[: part.replicas], made, policy)
+        yield from _removal(name, HALF_REMOVED, [each for each in existing if each.is_half_removed])
+        yield from _in_number(name, part, sound, past)
+        yield from _repairs(wanted, name, sound[: part.replicas], made, policy)
 
 
 def _removal(name: str, reason: str, existing: t.Sequence[Container]) -> t.Iterator[Step]:
@@ -65,11 +72,11 @@ def _in_number(name: str, part: Part, existing: t.Sequence[Container], past: int
         yield Step(name, REMOVE, f"{part.replicas} replicas wanted, {len(existing)} exist", ids)
 
 
-def _past(wanted: Release, name: str, running: Snapshot, made: Made | None) -> int:
+def _past(wanted: Release, name: str, running: Snapshot, made: Made | None, existing: t.Iterable[Container]) -> int:
     """How many containers of a service need no successor: they had done their work, unchanged, before they went."""
     if made is None or not is_same(wanted.parts[name], made, running) or not may_complete(wanted.model, name):
         return 0
-    there = {each.id for each in running.of(name)}
+    there = {each.id for each in existing}
     return sum(how == "completed" for container, how in made.containers.items() if container not in there)
 
 
@@ -146,7 +153,7 @@ def _live(wanted: Release, existing: t.Iterable[Container], made: Made | None) -
 
 
 def awakenings(name: str, live: t.Sequence[Container]) -> t.Iterator[Step]:
-    stopped = [each for each in live if each.state in ("created", "exited", "dead")]
+    stopped = [each for each in live if each.state in ("created", "exited")]
     if stopped:
         yield Step(name, START, _state_told(stopped[0]), tuple(each.id for each in stopped))
     paused = tuple(each.id for each in live if each.state == "paused")

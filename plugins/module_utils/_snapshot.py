@@ -92,6 +92,11 @@ class Container:
         """Whether it ended by itself without an error."""
         return self.state == "exited" and self.exit_code == 0
 
+    @property
+    def is_half_removed(self) -> bool:
+        """Whether its removal was cut off or failed: the engine never starts it again (moby container/state.go)."""
+        return self.state in ("removing", "dead")
+
 
 @dataclass(frozen=True)
 class Snapshot:

@@ -24,6 +24,7 @@ from ansible_collections.strata.compose.plugins.module_utils._gate import (
     try_health_checks,
     verdict,
 )
+from ansible_collections.strata.compose.plugins.module_utils._leftovers import remove_for_good
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._snapshot import Container, Snapshot, look_again, observe
@@ -79,13 +80,22 @@ def settle_down(steps: t.Sequence[Step], snapshot: Snapshot, manner: Manner, cli
     paused = [each for step in steps if step.action == _step.UNPAUSE for each in step.containers]
     if paused:
         cli.docker("unpause", *paused)
-    going = [each for step in steps if step.action == _step.REMOVE for each in step.containers]
+    half_removed = _half_removed(steps, snapshot)
+    remove_for_good(half_removed, cli)
+    removed = [each for step in steps if step.action == _step.REMOVE for each in step.containers]
+    going = [each for each in removed if each not in half_removed]
     resting = [each for step in steps if step.action == _step.RESTART for each in step.containers]
     joined = _joined_to_be_replaced(steps, snapshot)
     if going or resting or joined:
         cli.docker(*compose.stop([*going, *resting, *joined], manner.stop_timeout))
     if going:
         cli.docker("rm", *going)
+
+
+def _half_removed(steps: t.Sequence[Step], snapshot: Snapshot) -> list[str]:
+    """Ids of the containers that go or are replaced, and that Compose and the engine would trip over."""
+    concerned = {each for step in steps if step.action in (_step.REMOVE, _step.RECREATE) for each in step.containers}
+    return [each.id for each in snapshot.containers if each.id in concerned and each.is_half_removed]
 
 
 def _joined_to_be_replaced(steps: t.Sequence[Step], snapshot: Snapshot) -> list[str]:

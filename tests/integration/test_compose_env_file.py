@@ -227,6 +227,23 @@ def test_one_task_writes_env_file_and_secret_files(project):
     assert (project / "secrets" / "by-hand").read_text() == "stays"
 
 
+def test_secret_files_go_to_memory_and_leave_with_the_project(project):
+    secrets = {"token": "Hidden"}
+    planned = run(project, "--check", "--diff", secrets=secrets, secrets_in_memory=True)
+    assert planned.changed
+    assert not os.path.lexists(project / "secrets")
+    assert run(project, secrets=secrets, secrets_in_memory=True).result["secrets_written"] == ["token"]
+    folder = (project / "secrets").readlink()
+    assert (mode(folder), (folder / "token").read_text()) == ("0700", "Hidden")
+    assert not run(project, secrets=secrets, secrets_in_memory=True).changed
+    assert run(project, "--check", secrets_state="absent").changed
+    assert folder.exists()
+    assert run(project, secrets_state="absent").changed
+    assert not folder.exists()
+    assert not os.path.lexists(project / "secrets")
+    assert not run(project, secrets_state="absent").changed
+
+
 @pytest.mark.parametrize("absolute", [False, True])
 def test_secret_files_may_be_in_another_folder(project, tmp_path, absolute):
     folder = tmp_path / "elsewhere" if absolute else project / "conf" / "keys"

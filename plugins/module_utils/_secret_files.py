@@ -20,8 +20,9 @@ from ansible_collections.strata.compose.plugins.module_utils._file_state import 
     user_id,
     write_state,
 )
-from ansible_collections.strata.compose.plugins.module_utils._folders import Folder, Make, place_of, private
+from ansible_collections.strata.compose.plugins.module_utils._folders import Folder, place_of, private
 from ansible_collections.strata.compose.plugins.module_utils._redact import fingerprint
+from ansible_collections.strata.compose.plugins.module_utils._walk import Make
 
 FOLDER_MODE = 0o700
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -63,7 +64,8 @@ class SecretFiles:
 
 def place_of_files(params: t.Mapping[str, t.Any]) -> str:
     """The folder that the layers refer to."""
-    return os.path.normpath(os.path.join(os.path.abspath(params["project_dir"]), params["secrets_folder"]))
+    folder: str = params["secrets_folder"]
+    return os.path.normpath(os.path.join(os.path.abspath(params["project_dir"]), folder))
 
 
 def contents_of(secrets: t.Mapping[str, t.Any]) -> dict[str, bytes]:

@@ -55,7 +55,8 @@ def test_it_is_replaced(deployed: Environment, change: str) -> None:
     options = {"restarted": {"state": "restarted", "services": ["web"]}, "never": {"recreate": "never"}}.get(change, {})
     planned = deployed.plan(**options)
     outcome = deployed.deploy(**options)
-    assert ("web", "recreate") in outcome.actions == planned.actions
+    assert outcome.actions == planned.actions
+    assert ("web", "recreate") in outcome.actions
     assert deployed.container("web").status == "running"
     assert deployed.container("web").id != gone
     assert deployed.ids()["job"] == others["job"], "a job that is done is not run again"

@@ -37,6 +37,7 @@ PLUGIN_FOLDERS = (
 PIPES = (subprocess.PIPE, subprocess.PIPE)
 
 LOOKS = (("docker", "ps"), ("docker", "inspect"))
+"""What only tells what is there, and is told again for the asking: see `_asked`."""
 
 LONGEST_SHOWN = 200
 """Characters of a command line in a message."""

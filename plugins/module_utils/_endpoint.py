@@ -25,8 +25,9 @@ def is_local(cli: Cli) -> bool:
 
 def address(cli: Cli) -> str:
     """Where the engine listens, for a message."""
-    answer = None if "DOCKER_HOST" in cli.environment else cli.answer(("docker", *CONTEXT))
-    return cli.environment.get("DOCKER_HOST") or (_stated(answer) if answer else "") or "the CLI's own address"
+    host = cli.environment.get("DOCKER_HOST")
+    answer = None if host else cli.answer(("docker", *CONTEXT))
+    return host or (_stated(answer) if answer else "") or "the CLI's own address"
 
 
 def _stated(answer: Completed) -> str:

@@ -33,10 +33,11 @@ from ansible_collections.strata.compose.plugins.module_utils._init_profiles impo
 from ansible_collections.strata.compose.plugins.module_utils._init_run import Run, carry_out
 from ansible_collections.strata.compose.plugins.module_utils._init_scene import InitScene
 from ansible_collections.strata.compose.plugins.module_utils._ledger import LedgerFile
+from ansible_collections.strata.compose.plugins.module_utils._leftovers import remove_for_good
 from ansible_collections.strata.compose.plugins.module_utils._model import as_json, is_done
 from ansible_collections.strata.compose.plugins.module_utils._operations import Operation
 from ansible_collections.strata.compose.plugins.module_utils._plan_inputs import digests_of
-from ansible_collections.strata.compose.plugins.module_utils._plan_service import awakenings
+from ansible_collections.strata.compose.plugins.module_utils._plan_service import HALF_REMOVED, awakenings
 from ansible_collections.strata.compose.plugins.module_utils._preflight import (
     Findings,
     check_before_change,
@@ -45,7 +46,7 @@ from ansible_collections.strata.compose.plugins.module_utils._preflight import (
 from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
 from ansible_collections.strata.compose.plugins.module_utils._release import Release
 from ansible_collections.strata.compose.plugins.module_utils._scene import COMING
-from ansible_collections.strata.compose.plugins.module_utils._step import CREATE, Policy, Step
+from ansible_collections.strata.compose.plugins.module_utils._step import CREATE, RECREATE, Policy, Step
 from ansible_collections.strata.compose.plugins.module_utils._switch import bring_up
 from ansible_collections.strata.compose.plugins.module_utils._uncertain import condition_of, warnings_of
 from ansible_collections.strata.compose.plugins.module_utils.engines import compose
@@ -152,10 +153,15 @@ def _performed(scene: InitScene, acquired: t.Sequence[dict[str, str]], operation
 
 def _server_steps(scene: InitScene, due: t.Collection[str]) -> list[Step]:
     """What has to be done to have what the steps depend on run."""
-    steps = [Step(name, CREATE, "no container") for name in _absent_servers(scene, due)]
+    steps = [_creation(scene, name) for name in _absent_servers(scene, due)]
     for name in _servers(scene, due):
         steps += awakenings(name, [each for each in scene.snapshot.of(name) if _rests(scene, each)])
     return steps
+
+
+def _creation(scene: InitScene, name: str) -> Step:
+    half_removed = tuple(each.id for each in scene.snapshot.of(name))
+    return Step(name, RECREATE, HALF_REMOVED, half_removed) if half_removed else Step(name, CREATE, "no container")
 
 
 def _due(scene: InitScene, options: t.Mapping[str, t.Any]) -> list[str]:
@@ -220,8 +226,9 @@ def _servers(scene: InitScene, due: t.Collection[str]) -> list[str]:
 
 
 def _absent_servers(scene: InitScene, due: t.Collection[str]) -> list[str]:
-    """What the steps depend on and what was never created."""
-    return [name for name in _servers(scene, due) if not scene.snapshot.of(name)]
+    """What the steps depend on and what was never created, or has nothing left that the engine would start."""
+    there = {each.service for each in scene.snapshot.containers if not each.is_half_removed}
+    return [name for name in _servers(scene, due) if name not in there]
 
 
 def _carried_out(scene: InitScene, due: t.Sequence[str], operation: Operation) -> dict[str, Outcome]:
@@ -262,6 +269,7 @@ def _bring_servers(scene: InitScene, due: t.Sequence[str], operation: Operation)
     servers = _servers(scene, due)
     release = replace(scene.release, model=for_servers(scene.release.model, servers))
     if absent := _absent_servers(scene, due):
+        remove_for_good([each.id for name in absent for each in scene.snapshot.of(name)], scene.cli)
         _create(scene, release.model, absent)
         scene = scene.looked_at_again()
     resting = {each.service for name in servers for each in scene.snapshot.of(name) if _rests(scene, each)}

@@ -22,9 +22,9 @@ from ansible_collections.strata.compose.plugins.module_utils._file_state import 
 )
 from ansible_collections.strata.compose.plugins.module_utils._folders import Folder, place_of, private
 from ansible_collections.strata.compose.plugins.module_utils._redact import fingerprint
+from ansible_collections.strata.compose.plugins.module_utils._secret_memory import FOLDER_MODE
 from ansible_collections.strata.compose.plugins.module_utils._walk import Make
 
-FOLDER_MODE = 0o700
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 MODE = re.compile(r"0?[0-7]{3}")
 

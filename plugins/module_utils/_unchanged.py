@@ -25,6 +25,7 @@ from ansible_collections.strata.compose.plugins.module_utils._cli import (
     Completed,
     allowed_environment,
     identity,
+    parsed_json,
 )
 from ansible_collections.strata.compose.plugins.module_utils._errors import ComposeFailure, Keep, Shown
 from ansible_collections.strata.compose.plugins.module_utils._lock import locked
@@ -66,7 +67,8 @@ class Kept(t.NamedTuple):
 def exit_if_unchanged(module: AnsibleModule, options: Options) -> None:
     """End the module with the result of the last run, when nothing differs from what that one found."""
     try:
-        kept = None if module.check_mode else _recalled(options, module._diff)
+        may_be = options["state"] == "present" and not module.check_mode
+        kept = _recalled(options, module._diff) if may_be else None
     except ComposeFailure as failure:
         from ansible_collections.strata.compose.plugins.module_utils._errors import told_as_module_result
         from ansible_collections.strata.compose.plugins.module_utils._redact import Redactor
@@ -103,7 +105,11 @@ def _built(content: dict[str, t.Any]) -> Kept:
 
 def _holds(kept: Kept, cli: Cli) -> bool:
     """Whether everything is answered as it was."""
-    if any(_asked.as_text(_asked.QUESTIONS[name](path)) != answer for name, path, answer in kept.of_paths):
+    try:
+        if any(_asked.as_text(_asked.QUESTIONS[name](path)) != answer for name, path, answer in kept.of_paths):
+            return False
+    except (ComposeFailure, OSError):
+        # What cannot be asked any more differs. The long way meets it too, and knows what to mask in what it tells.
         return False
     answers = cli.docker_side_by_side(*(argv[1:] for argv, _answer in kept.of_engine))
     return [_digest(each) for each in answers] == [answer for _argv, answer in kept.of_engine]
@@ -119,7 +125,8 @@ def keep(asked: Asked, options: Options, diff: bool, shown: Shown) -> None:
 
     What cannot be written is no reason to fail: the next deployment takes the long way.
     """
-    is_repeatable = asked.found_nothing_to_do and asked.is_whole and not shown.result["changed"]
+    has_decided = options["state"] == "present" and asked.found_nothing_to_do
+    is_repeatable = has_decided and asked.is_whole and not shown.result["changed"]
     if not is_repeatable or not set(WITHOUT_EFFECT).isdisjoint(shown.parameters):
         return
     cli = Cli(os.path.abspath(options["project_dir"]), options["docker_host"], options["command_timeout"])
@@ -137,7 +144,7 @@ def keep(asked: Asked, options: Options, diff: bool, shown: Shown) -> None:
 
 
 def forget(options: Options) -> None:
-    """Remove what is kept for an environment that is removed itself."""
+    """Remove what is kept for an environment that is removed itself. Where that fails, it is of no harm."""
     path = path_of(options)
     with contextlib.suppress(OSError):
         os.unlink(path)
@@ -173,20 +180,20 @@ def _digest(completed: Completed) -> str:
     """The digest of what the engine says that a decision depends on."""
     answer: t.Any = completed.text
     if completed.argv[1] == "inspect":
-        answer = [_lasting(each) for each in json.loads(completed.output or b"null") or ()]
+        answer = [_lasting(each) for each in parsed_json(completed) or ()]
     return _sha([completed.rc, answer, completed.error_text])
 
 
 def _lasting(inspected: dict[str, t.Any]) -> t.Any:
-    """A container without its health checks, of which there is always a new one; of an image that it is the same.
+    """A container without its health checks, of which there is always a new one; of an image, that it is the same.
 
     What else an image has are its names, and those that other projects give it matter to nobody.
     """
     if "State" not in inspected:
-        return inspected["Id"]
+        return inspected.get("Id")
     (inspected["State"].get("Health") or {}).pop("Log", None)
-    # The engine tells them in any order.
-    return {**inspected, "Mounts": sorted(map(_sha, inspected.get("Mounts") or ()))}
+    # The checks and commands that run in it just now; and the engine tells mounts in any order.
+    return {**inspected, "ExecIDs": None, "Mounts": sorted(map(_sha, inspected.get("Mounts") or ()))}
 
 
 def _sha(value: t.Any) -> str:

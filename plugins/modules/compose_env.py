@@ -98,7 +98,7 @@ options:
   recreate:
     description:
       - V(auto) recreates the services that changed, V(always) all of them, V(never) none. The last leaves a change
-        pending.
+        pending. A container whose removal was cut off, which the engine never starts again, is replaced with each.
     type: str
     choices: [auto, always, never]
     default: auto

@@ -122,3 +122,16 @@ def test_it_is_shown_as_what_it_is(deployed: Environment) -> None:
     told = deployed.run("compose_env_info", gather=["services", "drift"]).result
     assert next(each["state"] for each in told["services"] if each["service"] == "web") in ("removing", "dead")
     assert "its removal was cut off" in str(told["drift"])
+
+
+def test_init_phase_has_its_server_made_anew(environment: Environment) -> None:
+    migrate = {**service(command=["true"]), "depends_on": ["db"], "profiles": ["init"]}
+    environment.write("compose.yml", {"services": {"db": service(), "migrate": migrate}})
+    assert not environment.run("compose_init").failed
+    environment.deploy()
+    gone = half_remove(environment, "db")
+    outcome = environment.run("compose_init", run="always")
+    assert not outcome.failed, outcome.message
+    assert environment.container("db").status == "running"
+    assert environment.container("db").id != gone
+    assert not environment.deploy().changed

@@ -30,9 +30,16 @@ def shop(environment: Environment) -> Environment:
         environment.write(name, text)
     web = service(volumes=["./conf.txt:/conf.txt:ro", "./data/state.txt:/state.txt"], environment={"TAG": "${TAG}"})
     api = service(env_file=["api.env"], secrets=["password"], depends_on=["web"])
+    checked = {"test": ["CMD", "true"], "interval": "200ms", "retries": 3}
     spare = service(profiles=["spare"])
     secrets = {"password": {"file": "./secret.txt"}}
-    environment.write("compose.yml", {"services": {"web": web, "api": api, "spare": spare}, "secrets": secrets})
+    environment.write(
+        "compose.yml",
+        {
+            "services": {"web": web, "api": api, "spare": spare, "checked": service(healthcheck=checked)},
+            "secrets": secrets,
+        },
+    )
     environment.write(".env.dev", f"TAG=1\nDB_PASSWORD={PASSWORD}\n")
     environment.deploy()
     assert not environment.deploy().changed
@@ -144,6 +151,14 @@ def second_env_file_appears(shop: Environment) -> None:
     shop.write("dev.env", "TAG=9\n")
 
 
+def another_users_link(shop: Environment) -> None:
+    """It cannot be asked any more; the long way says so."""
+    (shop.folder / "secret.txt").unlink()
+    (shop.folder / "secret.txt").symlink_to("/etc/shadow")
+    if os.geteuid() == 0:
+        os.chown(shop.folder / "secret.txt", 12345, 12345, follow_symlinks=False)
+
+
 def linked(shop: Environment) -> None:
     (shop.folder / "conf.txt").rename(shop.folder / "old.txt")
     (shop.folder / "conf.txt").symlink_to("old.txt")
@@ -173,6 +188,7 @@ def kept_is_foreign(shop: Environment) -> None:
 CHANGES: list[Callable[[Environment], None]] = [
     *(stopped, removed, paused, disconnected, another),
     *(layer, env_file, written_in_place, replaced_by_the_same, env_file_of_service, secret_file, mounted_file_gone),
+    another_users_link,
     *(override_appears, second_base_appears, second_env_file_appears, linked),
     *(current_is_lost, release_is_damaged, owner_is_lost, kept_is_damaged, kept_is_foreign),
 ]

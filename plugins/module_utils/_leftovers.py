@@ -38,7 +38,14 @@ def remove_for_good(ids: t.Collection[str], cli: Cli) -> None:
     """
     if not ids:
         return
-    accept_gone(["rm", "--force", *ids], cli)
+    try:
+        accept_gone(["rm", "--force", *ids], cli)
+    except ComposeFailure as failure:
+        raise ComposeFailure(
+            f"a container whose removal was cut off cannot be removed: {failure.message.rstrip('.')}. Remove the cause, "
+            f"which the engine's log may tell (`journalctl -u docker`), and run the operation again.",
+            **failure.facts,
+        ) from failure
     deadline = time.monotonic() + GONE_WITHIN
     while left := sorted({*ids} & {*cli.docker("ps", "-aq", "--no-trunc").text.split()}):
         if time.monotonic() > deadline:

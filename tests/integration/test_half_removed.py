@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import docker.errors
 import pytest
+from docker.models.containers import Container
 
 from tests.integration.conftest import Environment, service
 
@@ -19,15 +22,20 @@ CONTAINERS = Path("/var/lib/docker/containers")
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to keep the engine from removing a file")
 
 
-def half_remove(environment: Environment, name: str) -> str:
-    container = environment.containers(name)[0]
+@contextmanager
+def kept_from_removal(container: Container) -> Iterator[None]:
     kept = CONTAINERS / str(container.id) / "hostname"
     subprocess.run(["chattr", "+i", str(kept)], check=True)
     try:
-        with pytest.raises(docker.errors.APIError):
-            container.remove(force=True)
+        yield
     finally:
         subprocess.run(["chattr", "-i", str(kept)], check=True)
+
+
+def half_remove(environment: Environment, name: str) -> str:
+    container = environment.containers(name)[0]
+    with kept_from_removal(container), pytest.raises(docker.errors.APIError):
+        container.remove(force=True)
     container.reload()
     assert container.status in ("removing", "dead")
     return str(container.id)
@@ -108,6 +116,17 @@ def test_started_says_what_makes_it_anew(deployed: Environment) -> None:
     outcome = deployed.run(state="started")
     assert "no container to start for service web: state=present creates it" in outcome.message
     deployed.deploy()
+    assert deployed.container("web").status == "running"
+
+
+def test_one_that_cannot_be_removed_is_told_with_the_way_out(deployed: Environment) -> None:
+    half_remove(deployed, "web")
+    with kept_from_removal(deployed.containers("web")[0]):
+        outcome = deployed.run()
+    assert "cannot be removed" in outcome.message
+    assert "Remove the cause" in outcome.message
+    assert deployed.container("db").status == "running"
+    assert ("web", "recreate") in deployed.deploy().actions
     assert deployed.container("web").status == "running"
 
 

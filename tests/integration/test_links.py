@@ -313,6 +313,9 @@ def test_a_folder_in_memory_that_a_stranger_has_made_gets_no_secret(tmp_path: Pa
     of_stranger(tmp_path / theirs)
     with pytest.raises(ComposeFailure, match=f"{theirs} belongs to user {STRANGER}"):
         make_own(str(tmp_path / "strata-0" / "shop"))
+    (tmp_path / theirs).rmdir()
+    make_own(str(tmp_path / "strata-0" / "shop"))
+    assert (tmp_path / theirs).stat().st_uid == 0
 
 
 def test_a_link_in_memory_that_a_stranger_has_made_is_not_followed(tmp_path: Path, victim: Path) -> None:

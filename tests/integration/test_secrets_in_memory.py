@@ -168,6 +168,9 @@ def test_what_others_put_into_the_folder_is_not_lost(project):
     assert "holds by-hand, which the secrets of this task do not name" in " ".join(play(project, code=2).split())
     assert (project.folder / "secrets" / "by-hand").read_text() == "mine"
     assert memory_folders(project) == []
+    (project.folder / "secrets" / "by-hand").rename(project.folder / "by-hand")
+    play(project)
+    assert (project.folder / "secrets").is_symlink()
 
 
 def test_without_a_tmpfs_nothing_is_written(project):

@@ -290,6 +290,34 @@ def test_no_race_removes_or_links_secret_files_elsewhere(tmp_path: Path, project
             shutil.rmtree(each)
 
 
+@pytest.mark.parametrize(
+    ("event", "name", "act"),
+    [
+        ("os.rename", ".secrets.link", lambda project: secret_files(project, in_memory=True)),
+        ("os.rmdir", "secrets", lambda project: no_secret_files(project)),
+    ],
+    ids=["link", "remove"],
+)
+def test_secret_files_are_where_the_project_was_opened(
+    tmp_path: Path, project: Path, event: str, name: str, act: Callable[[Path], Any]
+) -> None:
+    """The project directory is another one at the very moment: no try at random comes so late so often."""
+    home = of_stranger(tmp_path / "home")
+    project = project.rename(home / "shop")
+    of_stranger(project / "secrets")
+    (home / "victim" / "secrets").mkdir(parents=True)
+    try:
+        with at_the_moment(event, name, lambda: swap(project, home / "victim")) as met:
+            act(project)
+        assert met == [event]
+        assert (home / "victim" / "secrets").is_dir()
+        assert not (home / "victim" / "secrets").is_symlink()
+        assert (home / "shop.away" / "secrets").is_symlink() is (event == "os.rename")
+    finally:
+        for each in in_memory(project):
+            shutil.rmtree(each)
+
+
 def test_secret_files_go_to_memory_and_back(project: Path) -> None:
     secret_files(project)
     assert secret_files(project, in_memory=True)["secrets_written"] == ["app.conf", "new"]

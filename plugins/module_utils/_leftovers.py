@@ -42,8 +42,8 @@ def remove_for_good(ids: t.Collection[str], cli: Cli) -> None:
         accept_gone(["rm", "--force", *ids], cli)
     except ComposeFailure as failure:
         raise ComposeFailure(
-            f"a container whose removal was cut off cannot be removed: {failure.message.rstrip('.')}. Remove the cause, "
-            f"which the engine's log may tell (`journalctl -u docker`), and run the operation again.",
+            f"a container whose removal was cut off cannot be removed: {failure.message.rstrip('.')}. Remove the "
+            f"cause, which the engine's log may tell (`journalctl -u docker`), and run the operation again.",
             **failure.facts,
         ) from failure
     deadline = time.monotonic() + GONE_WITHIN

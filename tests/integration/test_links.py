@@ -294,7 +294,7 @@ def test_no_race_removes_or_links_secret_files_elsewhere(tmp_path: Path, project
     ("event", "name", "act"),
     [
         ("os.rename", ".secrets.link", lambda project: secret_files(project, in_memory=True)),
-        ("os.rmdir", "secrets", lambda project: no_secret_files(project)),
+        ("os.rmdir", "secrets", no_secret_files),
     ],
     ids=["link", "remove"],
 )

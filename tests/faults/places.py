@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import ansible as ansible_package
 import docker
 
-from tests.faults import processes
+from tests import processes
 from tests.integration.conftest import ANSIBLE, REPOSITORY, ansible_environment
 from tests.lab import hosts
 

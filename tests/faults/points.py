@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.faults import processes
+from tests import processes
 from tests.faults.scenarios import Names
 from tests.faults.sight import Condition, Sight, both, current, happened, never, phase, runs, stored
 

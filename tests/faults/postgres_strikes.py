@@ -20,6 +20,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from tests import processes
 from tests.faults.seed import SEED
 from tests.integration.conftest import Environment
 from tests.integration.postgres_backups import BIG, Postgres
@@ -41,20 +42,12 @@ def cancel(_postgres: Postgres, running: subprocess.Popen[str]) -> None:
 
 
 def end_cli(_postgres: Postgres, running: subprocess.Popen[str]) -> None:
-    for each in children_of(running.pid):
+    for each in processes.children_of_threads(running.pid):
         os.kill(each, signal.SIGTERM)
 
 
 def kill_container(postgres: Postgres, _running: subprocess.Popen[str]) -> None:
     postgres.environment.container("postgres").kill()
-
-
-def children_of(pid: int) -> list[int]:
-    """Of all of its threads."""
-    found: list[int] = []
-    for each in Path(f"/proc/{pid}/task").glob("*/children"):
-        found += [int(word) for word in each.read_text().split()]
-    return found
 
 
 STRIKES: dict[str, Strike] = {

@@ -14,7 +14,7 @@ from typing import Any
 
 import docker
 
-from tests.faults import processes
+from tests import processes
 from tests.faults.places import Place
 
 LEFTOVER = re.compile(r"[0-9a-f]{12}_")

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.faults import processes
+from tests import processes
 from tests.faults.places import Attempt, ManagedHost, Place
 from tests.lab import hosts
 

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from docker.models.containers import Container
 
-from tests.faults import processes
+from tests import processes
 from tests.faults.places import SECONDS, Attempt, Place
 from tests.faults.scenarios import Names, Scenario, Services
 from tests.faults.sight import LEFTOVER, Condition, Sight, watched

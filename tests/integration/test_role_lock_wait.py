@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests import processes
 from tests.integration.conftest import Environment, ansible_playbook, service
 from tests.integration.test_transactions import wait_for
 
@@ -67,18 +68,6 @@ def test_the_role_waits_unless_told_otherwise(environment: Environment, play: Pl
     with ThreadPoolExecutor() as pool:
         with locked(environment) as path:
             waiting = pool.submit(play, "deploy")
-            wait_for(lambda: len(users_of(path)) > 1)
+            wait_for(lambda: len(processes.users_of(path)) > 1)
         assert waiting.result().returncode == 0, waiting.result().stdout
     assert set(environment.ids()) == {"web"}
-
-
-def users_of(path: Path) -> set[str]:
-    """The processes that have a file open."""
-    found = set()
-    for each in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if each.readlink() == path:
-                found.add(each.parts[2])
-        except OSError:
-            continue
-    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -37,6 +38,37 @@ def children(pid: int) -> list[list[str]]:
     except OSError:
         return []
     return [argv(int(each)) for each in found.split()]
+
+
+def children_of_threads(pid: int) -> list[int]:
+    """The processes that any thread of a process started, none when it is gone."""
+    found: list[int] = []
+    for thread in entries(PROC / str(pid) / "task"):
+        with suppress(OSError):
+            found += [int(word) for word in (thread / "children").read_text().split()]
+    return found
+
+
+def open_files(pid: int) -> list[Path]:
+    """What the descriptors of a process lead to, none when it is gone."""
+    found = []
+    for descriptor in entries(PROC / str(pid) / "fd"):
+        with suppress(OSError):
+            found.append(descriptor.readlink())
+    return found
+
+
+def users_of(path: Path) -> list[int]:
+    """The processes that have a file open."""
+    return [pid for pid in everyone() if path in open_files(pid)]
+
+
+def entries(folder: Path) -> list[Path]:
+    """Of a folder of a process, which may end at any moment: a glob over /proc fails then."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
 
 
 def is_there(*words: str) -> bool:

@@ -365,7 +365,7 @@ def started(project: Environment, **options: Any) -> subprocess.Popen[str]:
 
 
 def wait_for_run(project: Environment, count: int = 1) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while len(runs(project)) < count:
         assert time.monotonic() < deadline, "the step did not start"
         time.sleep(0.02)

@@ -78,7 +78,7 @@ def test_cancelled_phase_tells_of_the_servers_that_it_started(project: Environme
     needs = {"depends_on": {"database": {"condition": "service_healthy"}}}
     write(project, {"migrate": step(**needs)}, database=starting)
     process = started(project, wait_timeout=60)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not any(each.status == "running" for each in project.containers("database")):
         assert time.monotonic() < deadline, "the server was not started"
         time.sleep(0.1)

@@ -18,6 +18,7 @@ import docker
 import pytest
 import yaml
 
+from tests import processes
 from tests.integration.conftest import Environment, adhoc
 from tests.integration.postgres_backups import BIG, ROWS, SHOP, Postgres
 
@@ -238,9 +239,8 @@ def kill_module(_postgres: Postgres, running: subprocess.Popen[str]) -> None:
 
 
 def end_cli(_postgres: Postgres, running: subprocess.Popen[str]) -> None:
-    children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
-    for each in children:
-        os.kill(int(each), signal.SIGTERM)
+    for each in processes.children_of_threads(running.pid):
+        os.kill(each, signal.SIGTERM)
 
 
 def cancel(_postgres: Postgres, running: subprocess.Popen[str]) -> None:
